@@ -9,9 +9,9 @@ import shutil
 import sys
 import time
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from types import TracebackType
-from typing import TextIO, TypeVar
+from typing import Self, TextIO, TypeVar
 
 T = TypeVar("T")
 
@@ -97,7 +97,7 @@ class Progress:
             self._written = now
             self._write(self._line(now), last=False)
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         if self._terminal:
             self._write(self._line(time.monotonic()), last=False)
         return self
@@ -141,7 +141,7 @@ class Progress:
 
 def progress(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
     """Yield `items` under a progress bar; `total` is their number where `len(items)` does not know it."""
-    if total is None and hasattr(items, "__len__"):
+    if total is None and isinstance(items, Sized):
         total = len(items)
     with Progress(total, description) as bar:
         for item in items:

@@ -1,0 +1,8 @@
+"""`python -m edgebert`: the same as the console script `edgebert`."""
+
+from __future__ import annotations
+
+from edgebert.cli.main import main
+
+if __name__ == "__main__":
+    main()
