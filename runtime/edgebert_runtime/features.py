@@ -1,0 +1,200 @@
+"""Text to ids: what stands between a string and a graph.
+
+A featurizer turns texts into ragged id lists, one per graph input; `pad` makes a rectangular batch of them.
+Both kinds here are the reference: the C core must give the same ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+from edgebert_runtime.errors import BundleError, require, resolve
+
+Text: TypeAlias = "str | tuple[str, str]"
+Features: TypeAlias = dict[str, np.ndarray]
+
+FEATURIZERS: dict[str, str] = {
+    "wordpiece": "edgebert_runtime.features:WordPiece",
+    "ngram": "edgebert_runtime.ngrams:NgramFeaturizer",
+}
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """One graph input: ids of shape [batch, per_length * length], each in [0, rows); 0 is the padding id."""
+
+    name: str
+    per_length: int
+    rows: int
+
+
+class Featurizer(Protocol):
+    """Texts in, one `Features` a text out; described by `spec` and `files`, so that a bundle can hold it."""
+
+    inputs: tuple[InputSpec, ...]
+    max_length: int
+    min_length: int
+
+    def spec(self) -> dict[str, Any]:
+        """JSON for the manifest; `type` names the featurizer."""
+        ...
+
+    def files(self) -> dict[str, bytes]:
+        """Bundle path to content."""
+        ...
+
+    def __call__(self, texts: Sequence[Text]) -> list[Features]:
+        """Int32 ids [n] per input name, truncated to `per_length * max_length`, without padding."""
+        ...
+
+
+def length_of(features: Features, inputs: Sequence[InputSpec]) -> int:
+    """The smallest `length` whose padded inputs hold these features (at least 1)."""
+    return max(1, *(-(-len(features[spec.name]) // spec.per_length) for spec in inputs))
+
+
+def pad(features: Sequence[Features], inputs: Sequence[InputSpec], length: int) -> dict[str, np.ndarray]:
+    """Zero-padded int32 batch: input name to [batch, per_length * length].
+
+    Raises:
+        ValueError: a text does not fit `length`.
+    """
+    batch = {}
+    for spec in inputs:
+        ids = np.zeros((len(features), spec.per_length * length), dtype=np.int32)
+        for row, item in enumerate(features):
+            ids[row, : len(item[spec.name])] = item[spec.name]
+        batch[spec.name] = ids
+    return batch
+
+
+def load_featurizer(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Featurizer:
+    """Build the featurizer that `spec` (from a manifest or a run folder) describes.
+
+    Args:
+        spec: what `Featurizer.spec` returned.
+        read: gives the bytes of a path of `Featurizer.files`.
+    Raises:
+        BundleError: an unknown type, a missing or wrong field, a damaged table.
+    """
+    kind = spec.get("type")
+    if kind not in FEATURIZERS:
+        raise BundleError(f"featurizer type {kind!r} is unknown; known: {', '.join(FEATURIZERS)}")
+    try:
+        featurizer: Featurizer = resolve(FEATURIZERS[kind]).from_spec(spec, read)  # type: ignore[attr-defined]
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"the {kind} featurizer cannot be read: {error}") from error
+    return featurizer
+
+
+def split_pair(text: Text, pair: bool) -> tuple[str, str | None]:
+    """(first, second) of a text, where second is None unless the model takes pairs.
+
+    Raises:
+        ValueError: a pair for a single-text model, or the reverse.
+    """
+    if pair != isinstance(text, tuple):
+        raise ValueError(
+            "this model takes pairs of texts: give (text_a, text_b)" if pair else "this model takes one text, not a pair"
+        )
+    return text if isinstance(text, tuple) else (text, None)
+
+
+class WordPiece:
+    """BERT's tokenizer: inputs `input_ids`, `attention_mask` and, for pair models, `token_type_ids`.
+
+    Args:
+        vocabulary: the lines of a vocab.txt; a token's id is its line number.
+        lowercase: lower-case and strip accents (an "uncased" model).
+        max_length: ids a text may take, [CLS] and [SEP] included; longer texts are truncated, the longer
+            half of a pair first.
+        min_length: the shortest input that the network takes.
+    Raises:
+        ValueError: a special token is missing, or [PAD] is not the first entry.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Sequence[str],
+        lowercase: bool,
+        max_length: int,
+        pair: bool = False,
+        min_length: int = 1,
+        strip_accents: bool | None = None,
+    ) -> None:
+        for token in ("[PAD]", "[UNK]", "[CLS]", "[SEP]"):
+            if token not in vocabulary:
+                raise ValueError(f"the vocabulary has no {token} entry")
+        if vocabulary[0] != "[PAD]":
+            raise ValueError("the first vocabulary entry must be [PAD]")
+        self.vocabulary = list(vocabulary)
+        self.lowercase, self.strip_accents, self.pair = lowercase, strip_accents, pair
+        self.max_length, self.min_length = max_length, min_length
+        rows = {"input_ids": len(vocabulary), "attention_mask": 2}
+        if pair:
+            rows["token_type_ids"] = 2
+        self.inputs = tuple(InputSpec(name, 1, count) for name, count in rows.items())
+        self._tokenizer = self._build()
+
+    def _build(self) -> Any:
+        tokenizers = require("tokenizers", "train")
+        ids = {token: index for index, token in enumerate(self.vocabulary)}
+        tokenizer = tokenizers.Tokenizer(
+            tokenizers.models.WordPiece(ids, unk_token="[UNK]", max_input_chars_per_word=100)
+        )
+        tokenizer.add_special_tokens([t for t in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]") if t in ids])
+        tokenizer.normalizer = tokenizers.normalizers.BertNormalizer(
+            clean_text=True, handle_chinese_chars=True, strip_accents=self.strip_accents, lowercase=self.lowercase
+        )
+        tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
+        tokenizer.post_processor = tokenizers.processors.BertProcessing(("[SEP]", ids["[SEP]"]), ("[CLS]", ids["[CLS]"]))
+        tokenizer.enable_truncation(self.max_length, strategy="longest_first")
+        return tokenizer
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any], read: Callable[[str], bytes]) -> WordPiece:
+        """See `load_featurizer`."""
+        lines = read(str(spec["vocab"])).decode("utf-8").split("\n")
+        if lines and not lines[-1]:
+            lines.pop()
+        return cls(
+            lines,
+            lowercase=bool(spec["lowercase"]),
+            max_length=int(spec["max_length"]),
+            pair=bool(spec["pair"]),
+            min_length=int(spec["min_length"]),
+            strip_accents=spec["strip_accents"],
+        )
+
+    def spec(self) -> dict[str, Any]:
+        """See `Featurizer.spec`."""
+        return {
+            "type": "wordpiece",
+            "vocab": "tokenizer/vocab.txt",
+            "lowercase": self.lowercase,
+            "strip_accents": self.strip_accents,
+            "max_length": self.max_length,
+            "min_length": self.min_length,
+            "pair": self.pair,
+        }
+
+    def files(self) -> dict[str, bytes]:
+        """See `Featurizer.files`."""
+        return {"tokenizer/vocab.txt": ("\n".join(self.vocabulary) + "\n").encode("utf-8")}
+
+    def __call__(self, texts: Sequence[Text]) -> list[Features]:
+        """See `Featurizer.__call__`."""
+        halves = [split_pair(text, self.pair) for text in texts]
+        encodings = self._tokenizer.encode_batch([half if self.pair else half[0] for half in halves])
+        features = []
+        for encoding in encodings:
+            ids = np.asarray(encoding.ids, dtype=np.int32)
+            item = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+            if self.pair:
+                item["token_type_ids"] = np.asarray(encoding.type_ids, dtype=np.int32)
+            features.append(item)
+        return features
