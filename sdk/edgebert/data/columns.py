@@ -1,0 +1,117 @@
+"""Which columns of a file hold the text, the second text of a pair, and the label.
+
+Named columns are taken as they are. Where none is named, the first match in these lists is taken, the pairs
+before the single ones, upper and lower case alike:
+
+    pair    text_a + text_b, sentence1 + sentence2, premise + hypothesis, question1 + question2, text1 + text2,
+            question + sentence
+    text    text, sentence, utterance, query, question, review, content
+    label   label, labels, intent, class, category, target
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgebert_runtime.errors import DataError, UsageError
+
+PAIRS = (
+    ("text_a", "text_b"),
+    ("sentence1", "sentence2"),
+    ("premise", "hypothesis"),
+    ("question1", "question2"),
+    ("text1", "text2"),
+    ("question", "sentence"),
+)
+TEXTS = ("text", "sentence", "utterance", "query", "question", "review", "content")
+LABELS = ("label", "labels", "intent", "class", "category", "target")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns a person named; None means: find it by its name.
+
+    Raises:
+        UsageError: one column is named twice.
+    """
+
+    text: str | None = None
+    text_pair: str | None = None
+    label: str | None = None
+
+    def __post_init__(self) -> None:
+        named = [name for name in (self.text, self.text_pair, self.label) if name is not None]
+        for name in named:
+            if named.count(name) > 1:
+                raise UsageError(f"the column {name!r} is named for two purposes. Name a different column for each.")
+
+
+@dataclass(frozen=True)
+class Fields:
+    """The columns of one file, found: `text_pair` is None for single sentences, `label` for unlabelled text."""
+
+    text: str
+    text_pair: str | None
+    label: str | None
+
+
+def find_fields(where: str, found: Sequence[str], columns: Columns, labelled: bool) -> Fields:
+    """Say which of the columns `found` in the file `where` hold what.
+
+    Raises:
+        DataError: a needed column is not there; the message lists those that are, and the closest match.
+    """
+    for option, name in (("text", columns.text), ("text-pair", columns.text_pair)):
+        if name is not None and name not in found:
+            raise _missing(where, f"column {name!r} (--{option}-column)", (name,), found, option)
+    label = _label(where, found, columns) if labelled else None
+    free = [name for name in found if name not in (columns.text_pair, label)]
+    if columns.text is not None:
+        return Fields(columns.text, columns.text_pair, label)
+    if columns.text_pair is None:
+        for first, second in PAIRS:
+            a, b = _match((first,), free), _match((second,), free)
+            if a and b:
+                return Fields(a, b, label)
+    text = _match(TEXTS + tuple(first for first, _ in PAIRS), free) if columns.text_pair else _match(TEXTS, free)
+    if text is None:
+        raise _missing(where, "text column", TEXTS, free, "text")
+    return Fields(text, columns.text_pair, label)
+
+
+def _label(where: str, found: Sequence[str], columns: Columns) -> str:
+    if columns.label is not None:
+        if columns.label not in found:
+            raise _missing(where, f"column {columns.label!r} (--label-column)", (columns.label,), found, "label")
+        return columns.label
+    label = _match(LABELS, [name for name in found if name not in (columns.text, columns.text_pair)])
+    if label is None:
+        raise _missing(where, "label column", LABELS, found, "label")
+    return label
+
+
+def _match(wanted: Sequence[str], found: Sequence[str]) -> str | None:
+    """The column of `found` that matches the earliest of `wanted`; the exact spelling wins over another case."""
+    folded: dict[str, str] = {}
+    for name in found:
+        folded.setdefault(name.strip().casefold(), name)
+    for name in wanted:
+        if name in found:
+            return name
+        if name in folded:
+            return folded[name]
+    return None
+
+
+def _missing(where: str, what: str, wanted: Sequence[str], found: Sequence[str], option: str) -> DataError:
+    close = [match for name in wanted for match in difflib.get_close_matches(name, found, n=1, cutoff=0.6)]
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    if len(found) == 1:
+        separators = [name for mark, name in ((";", "';'"), ("\t", "tabs"), (",", "commas")) if mark in found[0]]
+        hint += f" The columns seem to be separated by {separators[0]}: a .csv wants commas." if separators else ""
+    listed = ", ".join(repr(name) for name in found[:20]) + (", ..." if len(found) > 20 else "")
+    return DataError(
+        f"{where}: there is no {what}. Columns found: {listed or 'none'}.{hint} Name it with --{option}-column."
+    )
