@@ -1,4 +1,4 @@
-"""Reading datasets: labelled rows, their splits, and unlabelled text as a stream. Needs neither torch nor transformers."""
+"""Reading datasets: labelled rows, their splits, and unlabelled text as a stream (without torch)."""
 
 from edgebert.data.columns import Columns
 from edgebert.data.readers import Row, Text, read_rows

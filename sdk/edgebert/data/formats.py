@@ -68,7 +68,8 @@ def csv_records(path: Path) -> Iterator[Record]:
 
     def lines() -> Iterator[str]:
         nonlocal last
-        for last, line in _decoded(path):
+        for number, line in _decoded(path):
+            last = number
             yield line
 
     reader = csv.reader(lines(), strict=True)
@@ -95,7 +96,7 @@ def csv_records(path: Path) -> Iterator[Record]:
 
 
 def tsv_records(path: Path) -> Iterator[Record]:
-    """Tab-separated values with a header. A record is a line; a field wrapped in quotes as csv writers do is unwrapped."""
+    """Tab-separated values with a header, a record a line; a field wrapped in quotes as csv writers do is unwrapped."""
     header: list[str] | None = None
     for number, line in text_lines(path):
         if not line:

@@ -48,10 +48,10 @@ def read_rows(path: str | Path, columns: Columns = Columns(), labelled: bool = T
 
 def to_row(record: Mapping[str, object], fields: Fields, source: str) -> Row:
     """Check one record and make a row of it."""
-    text: Text = _text(record, fields.text, source)
-    if fields.text_pair is not None:
-        text = (text, _text(record, fields.text_pair, source))
-    return Row(text, None if fields.label is None else _label(record, fields.label, source), source)
+    first = _text(record, fields.text, source)
+    text = first if fields.text_pair is None else (first, _text(record, fields.text_pair, source))
+    label = None if fields.label is None else _label(record, fields.label, source)
+    return Row(text, label, source)
 
 
 def _free(path: Path) -> bool:
@@ -70,7 +70,8 @@ def _text(record: Mapping[str, object], column: str, source: str) -> str:
     value = _value(record, column, source)
     if not isinstance(value, str):
         raise DataError(
-            f"{source}: the text in {column!r} is a {type_name(value)}, not a string. Write it in quotes, or delete the row."
+            f"{source}: the text in {column!r} is a {type_name(value)}, not a string. "
+            "Write it in quotes, or delete the row."
         )
     if not value or value.isspace():
         raise DataError(f"{source}: the text in {column!r} is empty. Write a text, or delete the row.")
@@ -91,7 +92,8 @@ def _label(record: Mapping[str, object], column: str, source: str) -> str:
         value = ""
     if not isinstance(value, str):
         raise DataError(
-            f"{source}: the label in {column!r} is a {type_name(value)}, and a class name is wanted. Write it as a string."
+            f"{source}: the label in {column!r} is a {type_name(value)}, and a class name is wanted. "
+            "Write it as a string."
         )
     label = value.strip()
     if not label:

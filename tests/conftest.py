@@ -1,0 +1,61 @@
+"""What all tests share: where the large datasets lie, no network, and the rule about skipping.
+
+`EDGEBERT_SHARED` names the folder that holds `data/`; without it `../shared` beside the checkout is tried.
+`EDGEBERT_NO_SKIP=1` (CI sets it) turns each skip into a failure, unless its reason is one of `MAY_SKIP`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Generator
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before any test imports a library that would ask the network
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Reasons that are right even in CI, as patterns. Each needs a line that says why.
+MAY_SKIP: tuple[str, ...] = (
+    r"^needs a GPU",  # no CI machine has one
+)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of the large datasets (`trec6/`, `sst2/`, ...); a test that asks for it is skipped where it is not."""
+    folder = Path(os.environ.get("EDGEBERT_SHARED") or ROOT.parent / "shared") / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no shared datasets at {folder}: set EDGEBERT_SHARED to the folder that holds data/")
+    return folder
+
+
+def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if os.environ.get("EDGEBERT_NO_SKIP") != "1" or not report.skipped:
+        return
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else getattr(report, "wasxfail", "")
+    reason = str(reason).removeprefix("Skipped: ")
+    if not any(re.search(pattern, reason) for pattern in MAY_SKIP):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, and EDGEBERT_NO_SKIP=1 allows no skip with this reason: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _refuse_skip(report)
+    return report
