@@ -1,0 +1,209 @@
+"""A bundle: the one file that crosses from the workstation to the device (see docs/bundle.md for the format).
+
+    with open_bundle("intents.edgebert") as bundle:
+        print(bundle.manifest.labels, bundle.model_name)
+
+`open_bundle` verifies everything before it returns: the archive, every field of the manifest, and the SHA-256 and
+size of every entry. Nothing in a bundle is executed or unpacked by it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from edgebert_runtime.archive import FIRST, Archive, write_archive
+from edgebert_runtime.errors import BundleError, EdgeBertError
+from edgebert_runtime.manifest import FileInfo, Manifest, Shapes, TensorInfo, input_tensors, parse_json, to_bytes
+
+__all__ = [
+    "Bundle",
+    "FileInfo",
+    "Manifest",
+    "Shapes",
+    "TensorInfo",
+    "input_tensors",
+    "open_bundle",
+    "write_bundle_file",
+]
+
+GOLDEN = "golden.jsonl"
+SIGNATURE = "signature"
+_GOLDEN_KEYS = {"text", "ids", "logits", "label", "probability"}
+
+
+class Bundle:
+    """An open, verified bundle. Safe from several threads. Close it, or use it in a `with` block."""
+
+    def __init__(self, archive: Archive, manifest: Manifest) -> None:
+        """Use `open_bundle`, which verifies; this only holds what it found."""
+        self._archive = archive
+        self.manifest = manifest
+        self.path = archive.path
+        self.size = archive.size
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all entries, the manifest first."""
+        return tuple(self._archive.entries)
+
+    @property
+    def model_name(self) -> str:
+        """The entry that holds the graph, such as "model.onnx"."""
+        return _model_name(self.names)
+
+    def read(self, name: str) -> bytes:
+        """The contents of one entry.
+
+        Raises:
+            BundleError: no such entry, damaged since it was opened, or the bundle is closed.
+        """
+        return self._archive.read(name)
+
+    def golden(self) -> list[dict[str, Any]]:
+        """The test vectors: {"text", "ids": {input: [ints]}, "logits": [floats], "label", "probability"}.
+
+        Raises:
+            BundleError: a line is not such a vector of this model.
+        """
+        vectors = []
+        for number, line in enumerate(self.read(GOLDEN).splitlines(), start=1):
+            try:
+                vectors.append(_golden(parse_json(line, "the line"), self.manifest))
+            except BundleError as error:
+                raise BundleError(f"{self.path}: {GOLDEN}, line {number}: {error}") from None
+        if not vectors:
+            raise BundleError(f"{self.path}: {GOLDEN} holds no test vector. Export the bundle again.")
+        return vectors
+
+    def close(self) -> None:
+        """Close the file; `manifest` stays usable. Closing twice is fine."""
+        self._archive.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.close()
+
+
+def open_bundle(path: str | Path) -> Bundle:
+    """Open and verify a bundle.
+
+    Raises:
+        BundleError: one sentence with the file and the reason: missing, not a bundle, damaged, unsafe, or made
+            by a newer EdgeBERT.
+    """
+    archive = Archive(path)
+    try:
+        return _verify(archive)
+    except BundleError as error:
+        archive.close()
+        if str(error).startswith(str(archive.path)):
+            raise
+        raise BundleError(f"{archive.path}: {error}") from None
+    except BaseException:
+        archive.close()
+        raise
+
+
+def write_bundle_file(path: str | Path, manifest: Manifest, entries: Mapping[str, bytes | Path]) -> None:
+    """Write a bundle: `entries` (everything but the manifest), and `manifest` with `files` filled in from them.
+
+    Raises:
+        BundleError: a field or a name that `open_bundle` would refuse.
+        EdgeBertError: a source cannot be read or `path` not written; what stood there is untouched.
+    """
+    files = {name: _file_info(source) for name, source in entries.items()}
+    manifest = dataclasses.replace(manifest, files=files)
+    _check_names(files.keys(), [FIRST, *entries])
+    write_archive(path, {FIRST: to_bytes(manifest.to_json()), **entries})
+
+
+def _file_info(source: bytes | Path) -> FileInfo:
+    if isinstance(source, bytes):
+        return FileInfo(hashlib.sha256(source).hexdigest(), len(source))
+    try:
+        with open(source, "rb") as handle:
+            digest = hashlib.file_digest(handle, "sha256").hexdigest()
+            return FileInfo(digest, handle.tell())
+    except OSError as error:
+        raise EdgeBertError(f"cannot read {source}: {error.strerror or error}") from error
+
+
+def _verify(archive: Archive) -> Bundle:
+    if FIRST not in archive.entries:
+        raise BundleError(f"it holds no {FIRST}, so it is a ZIP archive but not a bundle")
+    manifest = Manifest.from_json(parse_json(archive.read(FIRST), FIRST))
+    _check_names(manifest.files.keys(), archive.entries)
+    for name, info in manifest.files.items():
+        if archive.entries[name].size != info.size:
+            raise BundleError(f"{name!r} has {archive.entries[name].size} bytes, but the manifest says {info.size}")
+        digest = hashlib.sha256()
+        for chunk in archive.chunks(name):
+            digest.update(chunk)
+        if digest.hexdigest() != info.sha256:
+            raise BundleError(f"the contents of {name!r} do not match the SHA-256 in the manifest")
+    return Bundle(archive, manifest)
+
+
+def _check_names(listed: Iterable[str], present: Iterable[str]) -> None:
+    """The manifest lists every other entry, no more and no less, with a graph and golden vectors among them."""
+    listed, present = set(listed), set(present) - {FIRST}
+    if SIGNATURE in present:
+        # An unchecked signature is worse than none: who reads "signed" would believe it.
+        raise BundleError("it is signed, and this EdgeBERT cannot check signatures; upgrade EdgeBERT")
+    if missing := sorted(listed - present):
+        raise BundleError(f"the manifest lists {missing[0][:80]!r}, which is missing")
+    if extra := sorted(present - listed):
+        raise BundleError(f"it holds {extra[0]!r}, which the manifest does not list")
+    _model_name(present)
+    if GOLDEN not in present:
+        raise BundleError(f"it holds no {GOLDEN} (the test vectors)")
+
+
+def _model_name(names: Iterable[str]) -> str:
+    models = sorted(name for name in names if name.startswith("model.") and "/" not in name)
+    if len(models) != 1:
+        raise BundleError(f"it must hold exactly one entry named model.*, not {models}")
+    return models[0]
+
+
+def _golden(value: Any, manifest: Manifest) -> dict[str, Any]:
+    """Check one test vector against the manifest."""
+    if not isinstance(value, dict) or set(value) != _GOLDEN_KEYS:
+        raise BundleError(f"a test vector has exactly the fields {', '.join(sorted(_GOLDEN_KEYS))}")
+    text = value["text"]
+    if isinstance(text, list) and len(text) == 2 and all(isinstance(half, str) for half in text):
+        value["text"] = tuple(text)
+    elif not isinstance(text, str):
+        raise BundleError("'text' must be a text or a list of two texts")
+    _check_ids(value["ids"], manifest)
+    logits = value["logits"]
+    if not isinstance(logits, list) or len(logits) != len(manifest.labels) or not all(map(_is_number, logits)):
+        raise BundleError(f"'logits' must be {len(manifest.labels)} numbers")
+    if value["label"] not in manifest.labels:
+        raise BundleError("'label' is not one of the labels in the manifest")
+    if not _is_number(value["probability"]) or not 0 <= value["probability"] <= 1:
+        raise BundleError("'probability' must be a number from 0 to 1")
+    return value
+
+
+def _check_ids(ids: object, manifest: Manifest) -> None:
+    inputs = {spec.name: spec for spec in manifest.input_specs}
+    if not isinstance(ids, dict) or set(ids) != set(inputs):
+        raise BundleError(f"'ids' must hold exactly the inputs {', '.join(sorted(inputs))}")
+    for name, spec in inputs.items():
+        values = ids[name]
+        if not isinstance(values, list) or not all(type(item) is int and 0 <= item < spec.rows for item in values):
+            raise BundleError(f"'ids' of {name!r} must be whole numbers from 0 to {spec.rows - 1}")
+        if len(values) > spec.per_length * manifest.max_length:
+            raise BundleError(f"{name!r} has {len(values)} ids, more than the model takes")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
