@@ -13,38 +13,23 @@ Importing this package imports nothing heavy: a function is loaded when it is fi
 
 from __future__ import annotations
 
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edgebert_runtime.model import EdgeModel as EdgeModel
+
+    from edgebert.commands.distill import distill as distill
     from edgebert.commands.doctor import doctor as doctor
+    from edgebert.commands.evaluate import evaluate as evaluate
+    from edgebert.commands.export import export as export
+    from edgebert.commands.finetune import finetune as finetune
     from edgebert.commands.formats import formats as formats
     from edgebert.commands.inspect import inspect as inspect
     from edgebert.commands.predict import predict as predict
-    from edgebert.distill.run import distill as distill
-    from edgebert.evaluate.run import evaluate as evaluate
-    from edgebert.export import export as export
-    from edgebert.finetune import finetune as finetune
-    from edgebert.quickstart.run import quickstart as quickstart
-    from edgebert_runtime.model import EdgeModel as EdgeModel
-    from edgebert_runtime.profile import profile as profile
+    from edgebert.commands.profile import profile as profile
+    from edgebert.commands.quickstart import quickstart as quickstart
 
 __version__ = "0.1.0"
-
-PUBLIC: dict[str, str] = {
-    "quickstart": "edgebert.quickstart.run:quickstart",
-    "finetune": "edgebert.finetune:finetune",
-    "distill": "edgebert.distill.run:distill",
-    "export": "edgebert.export:export",
-    "inspect": "edgebert.commands.inspect:inspect",
-    "predict": "edgebert.commands.predict:predict",
-    "evaluate": "edgebert.evaluate.run:evaluate",
-    "profile": "edgebert_runtime.profile:profile",
-    "formats": "edgebert.commands.formats:formats",
-    "doctor": "edgebert.commands.doctor:doctor",
-    "EdgeModel": "edgebert_runtime.model:EdgeModel",
-}
 
 __all__ = [
     "EdgeModel",
@@ -61,33 +46,20 @@ __all__ = [
 ]
 
 
-def _lazy(name: str) -> property:
-    def load(module: ModuleType) -> Any:
-        from edgebert_runtime.errors import resolve
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first used (PEP 562).
 
-        return resolve(PUBLIC[name])
-
-    def ignore(module: ModuleType, value: object) -> None:
-        """The import machinery offers the submodule of this name: the function keeps the name."""
-
-    return property(load, ignore)
-
-
-class _Package(ModuleType):
-    """This package, with the public names as properties.
-
-    Some functions share their name with the folder that does their work (`distill`, `evaluate`, `quickstart`).
-    Importing `edgebert.evaluate.metrics` would replace the function `edgebert.evaluate` by the module, and a
-    module `__getattr__` (PEP 562) could not prevent it. A property does: `edgebert.evaluate` is the function, always,
-    and `from edgebert.evaluate.metrics import accuracy` works as everywhere. (Only the spelling
-    `import edgebert.evaluate.metrics as metrics` does not: write `from edgebert.evaluate import metrics`.)
+    No module or folder of this package has the name of a public function, because importing it would take the
+    function's place: hence `distillation/` and `evaluation/`.
     """
+    if name not in __all__:
+        raise AttributeError(f"module 'edgebert' has no attribute {name!r}")
+    from edgebert_runtime.errors import resolve
 
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *__all__})
+    value = resolve("edgebert_runtime.model:EdgeModel" if name == "EdgeModel" else f"edgebert.commands.{name}:{name}")
+    globals()[name] = value
+    return value
 
 
-for _name in PUBLIC:
-    setattr(_Package, _name, _lazy(_name))
-del _name
-sys.modules[__name__].__class__ = _Package
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

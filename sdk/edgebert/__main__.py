@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgebert.cli.main import main
+from edgebert.cli import main
 
 if __name__ == "__main__":
     main()
