@@ -42,49 +42,34 @@ def _stack(*options: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
+def option(name: str, kind: Any, metavar: str, text: str) -> Callable[[F], F]:
+    """A click option in one line."""
+    return click.option(name, type=kind, metavar=metavar, help=text)
+
+
 column_options = _stack(
-    click.option("--text-column", metavar="NAME", help="Column of the text. Found by itself if it is called text."),
-    click.option("--text-pair-column", metavar="NAME", help="Column of the second text, for pairs."),
-    click.option("--label-column", metavar="NAME", help="Column of the label. Found by itself if it is called label."),
+    option("--text-column", str, "NAME", "Column of the text. Found by itself if it is called text."),
+    option("--text-pair-column", str, "NAME", "Column of the second text, for pairs."),
+    option("--label-column", str, "NAME", "Column of the label. Found by itself if it is called label."),
 )
 
 data_options = _stack(
-    click.option(
-        "--data", metavar="DIR", help="Folder with train, dev (or validation) and test files, or a dataset's name."
-    ),
-    click.option(
-        "--train", type=PATH, metavar="FILE", help="Training file (CSV, TSV, JSON lines, .gz of these, Parquet)."
-    ),
-    click.option(
-        "--dev", type=PATH, metavar="FILE", help="Development file. Without one, a tenth of train is held out."
-    ),
-    click.option("--test", type=PATH, metavar="FILE", help="Test file."),
+    option("--data", str, "DIR", "Folder with train, dev (or validation) and test files, or a dataset's name."),
+    option("--train", PATH, "FILE", "Training file (CSV, TSV, JSON lines, .gz of these, Parquet)."),
+    option("--dev", PATH, "FILE", "Development file. Without one, a tenth of train is held out."),
+    option("--test", PATH, "FILE", "Test file."),
     column_options,
 )
 
 
 def training_options(epochs: str, batch_size: str, learning_rate: str, max_length: str, seed: str) -> Callable[[F], F]:
     """The options of a training run; the arguments say what the defaults are."""
+    count = click.IntRange(min=1)
+    rate = click.FloatRange(min=0, min_open=True)
     return _stack(
-        click.option(
-            "--epochs", type=click.IntRange(min=1), metavar="N", help=f"Passes over the data. Default: {epochs}."
-        ),
-        click.option(
-            "--batch-size", type=click.IntRange(min=1), metavar="N", help=f"Texts a step. Default: {batch_size}."
-        ),
-        click.option(
-            "--learning-rate",
-            type=click.FloatRange(min=0, min_open=True),
-            metavar="F",
-            help=f"Peak learning rate. Default: {learning_rate}.",
-        ),
-        click.option(
-            "--max-length",
-            type=click.IntRange(min=1),
-            metavar="N",
-            help=f"Tokens kept of a text. Default: {max_length}.",
-        ),
-        click.option(
-            "--seed", type=click.IntRange(min=0), metavar="N", help=f"Seed of the random numbers. Default: {seed}."
-        ),
+        option("--epochs", count, "N", f"Passes over the data. Default: {epochs}."),
+        option("--batch-size", count, "N", f"Texts a step. Default: {batch_size}."),
+        option("--learning-rate", rate, "F", f"Peak learning rate. Default: {learning_rate}."),
+        option("--max-length", count, "N", f"Tokens kept of a text. Default: {max_length}."),
+        option("--seed", click.IntRange(min=0), "N", f"Seed of the random numbers. Default: {seed}."),
     )
