@@ -1,0 +1,99 @@
+"""LiteRT (TensorFlow Lite): int32 ids, one signature `seqN` per length N, shared weights."""
+
+from __future__ import annotations
+
+import importlib.util
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from edgebert_runtime.engines import REFUSED_TFLITE, checked_logits, failure
+from edgebert_runtime.errors import BundleError, EdgeBertError, MissingExtraError, require
+from edgebert_runtime.features import InputSpec
+
+_NAME = "LiteRT"
+
+
+class LiteRtEngine:
+    """A graph in LiteRT. An interpreter has one set of buffers, so runs of several threads wait for each other."""
+
+    package = "ai-edge-litert"
+
+    def __init__(
+        self, model: bytes | Path, inputs: Sequence[InputSpec], shapes: Mapping[str, Any], threads: int
+    ) -> None:
+        """See `Engine`. `shapes["lengths"]` must name the signatures."""
+        interpreter_module = _import()
+        source = {"model_path": str(model)} if isinstance(model, Path) else {"model_content": model}
+        try:
+            interpreter = interpreter_module.Interpreter(num_threads=threads, **source)
+            signatures = interpreter.get_signature_list()
+        except Exception as error:  # ValueError or RuntimeError, by the kind of damage
+            raise failure(_NAME, "refuses the graph", error) from error
+        self._model = model  # LiteRT points into these bytes and does not own them
+        self._inputs = tuple(inputs)
+        self._lock = threading.Lock()
+        self._interpreter: Any = interpreter
+        self._runners: dict[int, Any] = {}
+        self._wanted = _check_signatures(signatures, [spec.name for spec in inputs], shapes)
+
+    def run(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
+        """See `Engine`."""
+        first = self._inputs[0]
+        length = batch[first.name].shape[1] // first.per_length
+        if length not in self._wanted:
+            raise BundleError(f"{_NAME}: the graph takes the lengths {sorted(self._wanted)}, not {length}")
+        feed = {name: np.ascontiguousarray(batch[name], dtype=np.int32) for name in self._wanted[length]}
+        with self._lock:
+            if self._interpreter is None:
+                raise EdgeBertError("this model is closed; load it again")
+            try:
+                logits = self._runner(length)(**feed)["logits"]
+            except Exception as error:
+                raise failure(_NAME, "could not run the graph", error) from error
+            return checked_logits(logits, len(batch[first.name]), _NAME)
+
+    def _runner(self, length: int) -> Any:
+        """Buffers are allocated for the lengths that are used, not for all of them."""
+        if length not in self._runners:
+            self._runners[length] = self._interpreter.get_signature_runner(f"seq{length}")
+        return self._runners[length]
+
+    def close(self) -> None:
+        """See `Engine`."""
+        with self._lock:
+            self._runners.clear()
+            self._interpreter = None
+            self._model = b""
+
+
+def _import() -> ModuleType:
+    try:
+        return require("ai_edge_litert.interpreter", "tflite")
+    except MissingExtraError:
+        if importlib.util.find_spec("tflite_runtime") is not None:
+            raise MissingExtraError(REFUSED_TFLITE) from None
+        raise
+
+
+def _check_signatures(
+    signatures: Mapping[str, Mapping[str, Sequence[str]]], names: Sequence[str], shapes: Mapping[str, Any]
+) -> dict[int, tuple[str, ...]]:
+    """Length to the inputs that its signature takes (an exporter may have dropped one that changes nothing)."""
+    if not shapes["lengths"]:
+        raise BundleError(f"{_NAME}: a tflite bundle must name its lengths (shapes.lengths)")
+    wanted = {}
+    for length in shapes["lengths"]:
+        signature = signatures.get(f"seq{length}")
+        if signature is None:
+            raise BundleError(f"{_NAME}: the graph has no signature 'seq{length}', only {sorted(signatures)}")
+        if unknown := sorted(set(signature["inputs"]) - set(names)):
+            raise BundleError(f"{_NAME}: the graph has an input {unknown[0]!r}; it must be one of {', '.join(names)}")
+        if "logits" not in signature["outputs"]:
+            raise BundleError(f"{_NAME}: signature 'seq{length}' has no output named 'logits'")
+        wanted[length] = tuple(signature["inputs"])
+    return wanted
