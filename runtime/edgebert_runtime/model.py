@@ -67,8 +67,7 @@ class EdgeModel:
             if manifest.task not in DECODERS:
                 raise BundleError(f"its task {manifest.task!r} is unknown to this EdgeBERT; upgrade EdgeBERT")
             _check_minimum(manifest)
-            featurizer = load_featurizer(manifest.featurizer, bundle.read)
-            _check_featurizer(featurizer, manifest)
+            featurizer = _load_featurizer(bundle)
             loaded = _load_engine(name, bundle, threads)
         except BundleError as error:
             bundle.close()
@@ -230,8 +229,15 @@ def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part[:9]) for part in re.findall(r"\d+", text)[:3])
 
 
-def _check_featurizer(featurizer: Featurizer, manifest: Manifest) -> None:
-    """The featurizer and the graph must be about the same ids."""
+def _load_featurizer(bundle: Bundle) -> Featurizer:
+    """The featurizer, which must be about the same ids as the graph."""
+    manifest = bundle.manifest
+    try:
+        featurizer = load_featurizer(manifest.featurizer, bundle.read)
+    except EdgeBertError:
+        raise
+    except Exception as error:  # whatever a spec from outside can provoke in a tokenizer library
+        raise BundleError(f"the featurizer cannot be read: {error}") from error
     described = [(spec.name, spec.per_length, spec.rows) for spec in manifest.input_specs]
     made = [(spec.name, spec.per_length, spec.rows) for spec in featurizer.inputs]
     if described != made:
@@ -240,6 +246,7 @@ def _check_featurizer(featurizer: Featurizer, manifest: Manifest) -> None:
         raise BundleError(
             f"the featurizer cuts texts at {featurizer.max_length}, but the graph takes {manifest.max_length}"
         )
+    return featurizer
 
 
 def _as_list(texts: Any) -> list[Text]:
