@@ -17,6 +17,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+# pytest itself finds the packages by `pythonpath` in pyproject.toml; the processes that tests start find them by this.
+os.environ["PYTHONPATH"] = os.pathsep.join(str(ROOT / folder) for folder in ("sdk", "converters", "runtime"))
 
 # Reasons that are right even in CI, as patterns. Each needs a line that says why.
 MAY_SKIP: tuple[str, ...] = (

@@ -108,9 +108,9 @@ def _match(wanted: Sequence[str], found: Sequence[str]) -> str | None:
 def _missing(where: str, what: str, wanted: Sequence[str], found: Sequence[str], option: str) -> DataError:
     close = [match for name in wanted for match in difflib.get_close_matches(name, found, n=1, cutoff=0.6)]
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    if len(found) == 1:
-        separators = [name for mark, name in ((";", "';'"), ("\t", "tabs"), (",", "commas")) if mark in found[0]]
-        hint += f" The columns seem to be separated by {separators[0]}: a .csv wants commas." if separators else ""
+    separators = [name for mark, name in ((";", "';'"), ("\t", "tabs"), (",", "commas")) if mark in "".join(found)]
+    if len(found) == 1 and separators:
+        hint = f" They seem to be separated by {separators[0]}: a .csv wants commas, a .tsv tabs."
     listed = ", ".join(repr(name) for name in found[:20]) + (", ..." if len(found) > 20 else "")
     return DataError(
         f"{where}: there is no {what}. Columns found: {listed or 'none'}.{hint} Name it with --{option}-column."
