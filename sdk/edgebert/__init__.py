@@ -13,11 +13,11 @@ Importing this package imports nothing heavy: a function is loaded when it is fi
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgebert_runtime.model import EdgeModel as EdgeModel
-
     from edgebert.commands.distill import distill as distill
     from edgebert.commands.doctor import doctor as doctor
     from edgebert.commands.evaluate import evaluate as evaluate
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edgebert.commands.predict import predict as predict
     from edgebert.commands.profile import profile as profile
     from edgebert.commands.quickstart import quickstart as quickstart
+    from edgebert_runtime.model import EdgeModel as EdgeModel
 
 __version__ = "0.1.0"
 
@@ -47,11 +48,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name when it is first used (PEP 562).
-
-    No module or folder of this package has the name of a public function, because importing it would take the
-    function's place: hence `distillation/` and `evaluation/`.
-    """
+    """Load a public name when it is first used (PEP 562)."""
     if name not in __all__:
         raise AttributeError(f"module 'edgebert' has no attribute {name!r}")
     from edgebert_runtime.errors import resolve
@@ -63,3 +60,14 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """Keeps the public names: importing the folder `quickstart/` must not put a module where the function is."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in __all__ and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

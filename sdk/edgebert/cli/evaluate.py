@@ -1,0 +1,63 @@
+"""`edgebert evaluate`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from edgebert.cli.base import Command, clean_stdout, print_json
+from edgebert.cli.options import PATH, column_options, given, option
+
+
+@click.command("evaluate", cls=Command, short_help="Score a run or a bundle on labelled text.")
+@click.argument("model", type=PATH, metavar="RUN|BUNDLE")
+@click.option("--data", required=True, metavar="FILE|DIR", help="Labelled text; of a folder the test split, else dev.")
+@option("--teacher", PATH, "DIR", "Compare with this teacher on the same rows.")
+@column_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(as_json: bool, **options: Any) -> None:
+    """Print accuracy and macro-F1 and, with --teacher, what the student keeps of its teacher.
+
+    \b
+    Examples:
+      edgebert evaluate trec6.edgebert --data data/trec6
+      edgebert evaluate trec6.edgebert --data data/trec6/test.tsv --teacher runs/teacher --json
+    """
+    import edgebert
+    from edgebert.console import note
+
+    with clean_stdout():
+        found = edgebert.evaluate(**given(options))
+    note(f"evaluated on {found['data']['file']}: {found['n']} texts")
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(_describe(found))
+
+
+def _describe(found: Mapping[str, Any]) -> str:
+    from edgebert.console import table
+
+    metrics = [name for name, value in found.items() if isinstance(value, float) and name not in _LOYALTY]
+    teacher = found.get("teacher")
+    if teacher is None:
+        return table([("n", found["n"]), *((name, f"{found[name]:.4f}") for name in metrics)])
+    rows = [(name, f"{found[name]:.4f}", f"{teacher[name]:.4f}") for name in metrics]
+    text = table(rows, ("metric", "model", "teacher"))
+    kept = [(name.replace("_", " "), "-" if found[name] is None else f"{found[name]:.4f}") for name in _LOYALTY]
+    flips = found["flips"]
+    return "\n".join(
+        (
+            text,
+            "",
+            table(kept),
+            "",
+            f"Of {flips['n']} answers {flips['changed']} differ: {flips['lost']} were right and are wrong now, "
+            f"{flips['gained']} the reverse (McNemar p = {flips['p_value']:.3g}).",
+        )
+    )
+
+
+_LOYALTY = ("retention", "label_loyalty", "probability_loyalty")

@@ -1,0 +1,75 @@
+"""`edgebert inspect`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgebert.cli.base import Command, print_json
+from edgebert.cli.options import PATH
+
+
+@click.command("inspect", cls=Command, short_help="What a bundle is: labels, sizes, numbers, where it came from.")
+@click.argument("bundle", type=PATH)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(bundle: Path, as_json: bool) -> None:
+    """Check a bundle completely and describe it.
+
+    \b
+    Example:
+      edgebert inspect trec6.edgebert
+    """
+    import edgebert
+
+    found = edgebert.inspect(bundle)
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(_describe(found))
+
+
+def _describe(found: Mapping[str, Any]) -> str:
+    from edgebert.console import table
+    from edgebert.sizes import show_size
+
+    labels = found["labels"]
+    shown = ", ".join(labels[:12]) + (f", … ({len(labels)} in all)" if len(labels) > 12 else "")
+    shapes = found["shapes"]
+    lengths = "any" if shapes["lengths"] is None else ", ".join(map(str, shapes["lengths"]))
+    rows = [
+        ("name", found["name"]),
+        ("task", f"{found['task']}, {len(labels)} labels: {shown}"),
+        ("student", found["student"]),
+        ("format", f"{found['format']}, {found['precision']}"),
+        ("size", show_size(found["size"])),
+        *((f"  {part}", show_size(size)) for part, size in found["parts"].items() if size),
+        ("inputs", ", ".join(f"{item['name']} {item['dtype']}" for item in found["inputs"])),
+        ("lengths", f"{lengths} (from {shapes['min_length']} to {shapes['max_length']})"),
+        ("batch", "any" if shapes["batch"] is None else str(shapes["batch"])),
+        ("featurizer", str(found["featurizer"]["type"])),
+        ("test vectors", str(found["golden"])),
+        ("needs", " ".join(f"{key} {value}" for key, value in found["requires"].items()) or "nothing more"),
+        ("created", found["created"]),
+        *((f"metrics {name}", value) for name, value in _flat(found["metrics"])),
+        *((f"from {name}", value) for name, value in _flat(found["provenance"])),
+    ]
+    return table((name, value if isinstance(value, str) else _short(value)) for name, value in rows)
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Nested keys as one line each: {"student": {"accuracy": 0.9}} -> ("student.accuracy", 0.9)."""
+    lines: list[tuple[str, Any]] = []
+    for key, item in value.items():
+        if isinstance(item, Mapping):
+            lines += _flat(item, f"{prefix}{key}.")
+        else:
+            lines.append((f"{prefix}{key}", item))
+    return lines
+
+
+def _short(value: object) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 100 else f"{text[:99]}…"
