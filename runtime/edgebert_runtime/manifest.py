@@ -6,7 +6,8 @@
     outputs   [{"name": "logits", "dtype": "float32", "shape": ["batch", 6]}]
     shapes    {"batch": null or 1, "lengths": null or [32, 64, 128], "min_length": 1, "max_length": 128}; null = dynamic
     files     {"golden.jsonl": {"sha256": 64 hex digits, "size": bytes}, ...}: every entry but the manifest itself
-    requires  {"package": "onnxruntime", "made_with": "1.31.1", "minimum": "1.20"}; `minimum` may be absent
+    requires  {"package": "onnxruntime", "made_with": {"onnxruntime": "1.31.1"}, "minimum": "1.20", ...}: the package
+              that runs the graph, the versions that made it, and the oldest that runs it; each may be absent
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ class Manifest:
     files: Mapping[str, FileInfo] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    requires: Mapping[str, str] = field(default_factory=dict)
+    requires: Mapping[str, Any] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
     @classmethod
@@ -350,8 +351,14 @@ def _files(value: object) -> dict[str, FileInfo]:
     return files
 
 
-def _requires(value: object) -> dict[str, str]:
-    return {key: _text(f"requires[{key[:80]!r}]", item) for key, item in _object("requires", value).items()}
+def _requires(value: object) -> dict[str, Any]:
+    data = _object("requires", value)
+    for key in ("package", "minimum"):
+        if key in data:
+            _text(f"requires.{key}", data[key])
+    for key, version in _object("requires.made_with", data.get("made_with", {})).items():
+        _text(f"requires.made_with[{key[:80]!r}]", version)
+    return data
 
 
 def input_tensors(inputs: Sequence[InputSpec], dtype: str, batch: int | None = None) -> tuple[TensorInfo, ...]:

@@ -200,8 +200,8 @@ def _load_engine(name: str, bundle: Bundle, threads: int) -> Engine:
             name, bundle.read(bundle.model_name), manifest.input_specs, manifest.shapes.to_json(), threads
         )
     except BundleError as error:
-        package, made_with = manifest.requires.get("package"), manifest.requires.get("made_with")
-        installed = _installed(package)
+        package = manifest.requires.get("package")
+        made_with, installed = manifest.requires.get("made_with", {}).get(package), _installed(package)
         if made_with is None or installed in (None, made_with):
             raise
         raise BundleError(f"{error} (made with {package} {made_with}, installed is {installed})") from error

@@ -27,7 +27,7 @@ def manifest(**changes: Any) -> Manifest:
         "created": "2026-01-02T03:04:05+00:00",
         "metrics": {"student": {"accuracy": 0.5}},
         "provenance": {"seed": 1},
-        "requires": {"package": "onnxruntime", "made_with": "1.0"},
+        "requires": {"package": "onnxruntime", "made_with": {"onnxruntime": "1.0"}},
     }
     return Manifest(**(values | changes))
 

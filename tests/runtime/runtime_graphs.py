@@ -1,0 +1,212 @@
+"""Tiny real graphs in three formats, and bundles around them, made as design notes on the toolchain say.
+
+One network for all: embedding, masked mean, linear. Its weights come from a seed, so the golden logits, which torch
+computes, are those that every engine must give.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgebert_runtime.bundle import Manifest, Shapes, TensorInfo, input_tensors, write_bundle_file
+from edgebert_runtime.decode import softmax
+from edgebert_runtime.features import Featurizer, WordPiece, pad
+from edgebert_runtime.manifest import to_bytes
+from edgebert_runtime.ngrams import Channel, NgramFeaturizer, NgramHasher
+
+LABELS = ("lights", "music", "weather")
+WORDS = "turn on off the light lights play some music what is weather like now please ##s ##ing ! ? ' un".split()
+VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+TEXTS = ("turn on the lights", "play music", "", "what is the weather like now ?", "héllo 👋 wörld", "the " * 40)
+MAX_LENGTH = 32
+BUCKETS = (8, 16, 32)
+
+
+def wordpiece() -> WordPiece:
+    return WordPiece(VOCABULARY, lowercase=True, max_length=MAX_LENGTH)
+
+
+def ngrams() -> NgramFeaturizer:
+    channels = (Channel("word_ids", "word", (1, 2), 200, 8), Channel("char_ids", "char", (3, 3), 200, 8))
+    hashes = zip(*(NgramHasher(channels, MAX_LENGTH)(text) for text in TEXTS), strict=True)
+    keys = [np.unique(np.concatenate(channel))[:200] for channel in hashes]
+    return NgramFeaturizer(channels, keys, MAX_LENGTH)
+
+
+def network(featurizer: Featurizer, int8_rows: bool = False) -> Any:
+    """Embeds the first input; masks by the second (WordPiece) or by id 0 and adds the others (n-grams)."""
+    import torch
+
+    class Table(torch.nn.Module):
+        def __init__(self, rows: int) -> None:
+            super().__init__()
+            weight = torch.randn(rows, 8)
+            scale = weight.abs().amax(dim=1) / 127
+            self.float_rows = torch.nn.Embedding.from_pretrained(weight)
+            self.register_buffer("rows", torch.round(weight / scale[:, None]).to(torch.int8))
+            self.register_buffer("scale", scale)
+
+        def forward(self, ids: Any) -> Any:
+            if not int8_rows:
+                return self.float_rows(ids)
+            return torch.ops.quantized_decomposed.embedding_byte.default(self.rows, self.scale, None, -128, 127, ids)
+
+    class Network(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(7)
+            masked = featurizer.inputs[-1].name == "attention_mask"
+            tables = featurizer.inputs[:1] if masked else featurizer.inputs
+            self.masked = masked
+            self.tables = torch.nn.ModuleList(Table(spec.rows) for spec in tables)
+            self.head = torch.nn.Linear(8, len(LABELS))
+            with torch.no_grad():
+                self.head.weight.mul_(6.0)
+
+        def forward(self, first: Any, second: Any) -> dict[str, Any]:
+            masks = [second] if self.masked else [(first != 0), (second != 0)]
+            total = 0.0
+            for table, ids, mask in zip(self.tables, (first, second), masks, strict=False):
+                weights = mask.to(torch.float32).unsqueeze(-1)
+                total = total + (table(ids) * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)
+            return {"logits": self.head(total)}
+
+    return Network().eval()
+
+
+def example(featurizer: Featurizer, batch: int, length: int, dtype: Any) -> tuple[Any, ...]:
+    import torch
+
+    shapes = [(batch, spec.per_length * length) for spec in featurizer.inputs]
+    return tuple(torch.ones(shape, dtype=dtype) for shape in shapes)
+
+
+def torch_logits(module: Any, featurizer: Featurizer, text: str) -> np.ndarray:
+    import torch
+
+    from edgebert_runtime.features import length_of
+
+    features = featurizer([text])
+    batch = pad(features, featurizer.inputs, length_of(features[0], featurizer.inputs))
+    with torch.no_grad():
+        tensors = [torch.from_numpy(batch[spec.name].astype(np.int64)) for spec in featurizer.inputs]
+        return np.asarray(module(*tensors)["logits"][0].numpy())
+
+
+def write_onnx(module: Any, featurizer: Featurizer, path: Path) -> Shapes:
+    import torch
+    from torch.export import Dim
+
+    batch, length = Dim("batch"), Dim("length", max=MAX_LENGTH)
+    dynamic = tuple({0: batch, 1: length * spec.per_length} for spec in featurizer.inputs)
+    with contextlib.redirect_stdout(io.StringIO()):
+        torch.onnx.export(
+            module,
+            example(featurizer, 2, 5, torch.int64),
+            path,
+            input_names=[spec.name for spec in featurizer.inputs],
+            output_names=["logits"],
+            dynamic_shapes=dynamic,
+            dynamo=True,
+            external_data=False,
+        )
+    return Shapes(None, None, 1, MAX_LENGTH)
+
+
+def write_tflite(module: Any, featurizer: Featurizer, path: Path) -> Shapes:
+    import litert_torch
+    import torch
+
+    class Named(torch.nn.Module):
+        """litert_torch names inputs after forward's arguments."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = module
+
+        def forward(self, input_ids: Any, attention_mask: Any) -> dict[str, Any]:
+            return self.inner(input_ids, attention_mask)  # type: ignore[no-any-return]
+
+    named = Named().eval()
+    names = [spec.name for spec in featurizer.inputs]
+    converter: Any = litert_torch
+    with contextlib.redirect_stdout(io.StringIO()):
+        for length in BUCKETS:
+            inputs = dict(zip(names, example(featurizer, 1, length, torch.int32), strict=True))
+            converter = converter.signature(f"seq{length}", named, sample_kwargs=inputs)
+        converter.convert().export(str(path))
+    return Shapes(1, BUCKETS, 1, MAX_LENGTH)
+
+
+def write_executorch(module: Any, featurizer: Featurizer, path: Path) -> Shapes:
+    import torch
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import to_edge_transform_and_lower
+    from torch.export import Dim
+
+    length = Dim("length", min=2, max=MAX_LENGTH)
+    dynamic = tuple({1: length} for _ in featurizer.inputs)
+    program = torch.export.export(module, example(featurizer, 1, 5, torch.int64), dynamic_shapes=dynamic)
+    lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
+    path.write_bytes(lowered.to_executorch().buffer)
+    return Shapes(1, None, 2, MAX_LENGTH)
+
+
+WRITERS: dict[str, Callable[[Any, Featurizer, Path], Shapes]] = {
+    "onnx": write_onnx,
+    "tflite": write_tflite,
+    "executorch": write_executorch,
+}
+SUFFIXES = {"onnx": "onnx", "tflite": "tflite", "executorch": "pte"}
+PACKAGES = {"onnx": "onnxruntime", "tflite": "ai-edge-litert", "executorch": "executorch"}
+
+
+def write_bundle(
+    folder: Path, format: str, featurizer: Featurizer, int8_rows: bool = False, texts: Sequence[str] = TEXTS
+) -> Path:
+    """A complete bundle whose golden logits come from torch."""
+    module = network(featurizer, int8_rows)
+    graph = folder / f"model.{SUFFIXES[format]}"
+    shapes = WRITERS[format](module, featurizer, graph)
+    manifest = Manifest(
+        name=f"tiny-{format}",
+        task="classification",
+        labels=LABELS,
+        max_length=MAX_LENGTH,
+        student="tiny",
+        format=format,
+        precision="int8" if int8_rows else "fp32",
+        inputs=input_tensors(featurizer.inputs, "int32" if format == "tflite" else "int64", shapes.batch),
+        outputs=(TensorInfo("logits", "float32", (shapes.batch or "batch", len(LABELS))),),
+        shapes=shapes,
+        featurizer=featurizer.spec(),
+        created="2026-01-02T03:04:05+00:00",
+        requires={"package": PACKAGES[format]},
+    )
+    golden = b"".join(to_line(golden_vector(module, featurizer, text)) for text in texts)
+    path = folder / f"tiny-{format}.edgebert"
+    write_bundle_file(path, manifest, {graph.name: graph, "golden.jsonl": golden, **featurizer.files()})
+    return path
+
+
+def golden_vector(module: Any, featurizer: Featurizer, text: str) -> dict[str, Any]:
+    logits = torch_logits(module, featurizer, text)
+    probabilities = softmax(logits)
+    best = int(probabilities.argmax())
+    return {
+        "text": text,
+        "ids": {name: ids.tolist() for name, ids in featurizer([text])[0].items()},
+        "logits": logits.tolist(),
+        "label": LABELS[best],
+        "probability": float(probabilities[best]),
+    }
+
+
+def to_line(value: dict[str, Any]) -> bytes:
+    return to_bytes(value).replace(b"\n", b" ").strip() + b"\n"
