@@ -1,0 +1,176 @@
+"""What crosses the borders of this package: a trained student in, an artifact out.
+
+`ExportableModel` is what a student hands over, `Artifact` is the file that a converter made of it, and `Converter`
+is what each format's file provides. Nothing here imports torch at run time, so `edgebert formats` stays fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from edgebert_runtime.errors import EdgeBertError, ExportError, choose, resolve
+from edgebert_runtime.features import Featurizer, Text
+
+if TYPE_CHECKING:
+    import torch
+
+# A format is one line here, one file in this folder and one file in edgebert_runtime/engines.
+CONVERTERS: dict[str, str] = {
+    "onnx": "edgebert_converters.onnx:OnnxConverter",
+    "tflite": "edgebert_converters.tflite:TfliteConverter",
+    "executorch": "edgebert_converters.executorch:ExecuTorchConverter",
+}
+
+
+class Precision(StrEnum):
+    """How the numbers of an exported model are stored and multiplied.
+
+    fp32         everything in float
+    fp16         weights stored in half precision; arithmetic in float on CPUs without half
+    int8         embedding rows int8 with one scale each, linear weights int8 per output channel, activations
+                 quantized on the fly (dynamic); needs no data
+    int8-static  as int8, but activation ranges fixed beforehand from calibration texts
+    """
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    INT8 = "int8"
+    INT8_STATIC = "int8-static"
+
+
+@dataclass(frozen=True)
+class ExportableModel:
+    """A trained student with everything an export needs. Converters know no tasks: they only call `score`.
+
+    Attributes:
+        module: in eval mode; forward takes int64 tensors `[batch, per_length * length]` in the order of
+            `featurizer.inputs` and returns `{"logits": float32 [batch, len(labels)]}`.
+        buckets: ascending lengths for the formats without a dynamic length; the last is `featurizer.max_length`.
+        dev_texts: what the exported file is judged on.
+        score: from logits `[len(dev_texts), len(labels)]` to the task's own metric, 0..1, higher is better.
+        metric: the name of that metric.
+        calibration_texts: for int8-static; dev texts are never used to calibrate.
+        metrics: numbers already known about teacher and student; copied into the manifest.
+        provenance: recipe, dataset fingerprints, revision; copied into the manifest.
+        card: free text for the model card: "description", "data", "limits", "license", "data_license", "author", …
+    """
+
+    name: str
+    task: str
+    labels: tuple[str, ...]
+    student: str
+    module: torch.nn.Module
+    featurizer: Featurizer
+    buckets: tuple[int, ...]
+    dev_texts: tuple[Text, ...]
+    score: Callable[[np.ndarray], float]
+    metric: str = "accuracy"
+    calibration_texts: tuple[Text, ...] = ()
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    card: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        longest = self.featurizer.max_length
+        if list(self.buckets) != sorted(set(self.buckets)) or not self.buckets or self.buckets[-1] != longest:
+            raise ExportError(
+                f"{self.name}: buckets must ascend and end with the featurizer's longest length {longest}, "
+                f"not {list(self.buckets)}"
+            )
+        if self.buckets[0] < self.featurizer.min_length:
+            raise ExportError(
+                f"{self.name}: the smallest bucket is {self.buckets[0]}, but the model needs a length of at least "
+                f"{self.featurizer.min_length}"
+            )
+        if len(self.labels) < 2:
+            raise ExportError(f"{self.name}: a model with {len(self.labels)} label(s) has nothing to decide")
+        if not self.dev_texts:
+            raise ExportError(f"{self.name}: there are no dev texts, so an exported file could not be checked")
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file that another runtime runs.
+
+    Attributes:
+        shapes: as in the manifest: {"batch": None | 1, "lengths": None | [..], "min_length", "max_length"};
+            None means dynamic.
+        size: of the file, in bytes.
+        requires: what an engine must offer, all text: {"package", "made_with", perhaps "minimum", …}.
+        kept: module names that stayed in float.
+    """
+
+    path: Path
+    format: str
+    precision: Precision
+    shapes: Mapping[str, Any]
+    size: int
+    requires: Mapping[str, str]
+    kept: tuple[str, ...] = ()
+
+
+class Converter(Protocol):
+    """One format: its name, its file suffix, what it can store, and how a model becomes such a file."""
+
+    format: str
+    suffix: str
+    precisions: tuple[Precision, ...]
+    packages: tuple[str, ...]  # modules that must be importable for converting and for running the result
+
+    def convert(
+        self,
+        model: ExportableModel,
+        precision: Precision,
+        directory: Path,
+        keep_float: frozenset[str] = frozenset(),
+    ) -> Artifact:
+        """Write the model in this format into `directory`.
+
+        Args:
+            keep_float: names of modules of `model.module` whose weights stay in float in the int8 precisions.
+
+        Raises:
+            ExportError: the exporter failed (the message ends with the tail of what it printed) or this format
+                has no such precision.
+            MissingExtraError: a package of this format is not installed.
+        """
+        ...
+
+
+def converter(format: str) -> Converter:
+    """The converter of a format.
+
+    Raises:
+        UsageError: an unknown format, with the known ones and the closest match.
+    """
+    choose("format", format, CONVERTERS)
+    made = resolve(CONVERTERS[format])
+    if not callable(made):
+        raise EdgeBertError(f"the converter registered for {format!r} is not a class")
+    instance: Converter = made()
+    return instance
+
+
+def check_precision(converter: Converter, precision: Precision) -> None:
+    """Raise ExportError if the format has no such precision."""
+    if precision not in converter.precisions:
+        known = ", ".join(converter.precisions)
+        raise ExportError(f"{converter.format} has no precision {precision}. It has: {known}.")
+
+
+def check_keep_float(model: ExportableModel, keep_float: frozenset[str]) -> None:
+    """Raise ExportError if a name in `keep_float` is no module of the model."""
+    unknown = sorted(keep_float - {name for name, _ in model.module.named_modules()})
+    if unknown:
+        raise ExportError(f"{model.name} has no module named {unknown[0]!r} to keep in float")
+
+
+def is_pair(texts: Sequence[Text]) -> bool:
+    """Whether these are pairs of texts."""
+    return bool(texts) and isinstance(texts[0], tuple)

@@ -1,0 +1,183 @@
+"""ExecuTorch with XNNPACK: batch 1, dynamic length with a hard maximum.
+
+int8: embeddings as int8 rows through `quantized_decomposed.embedding_byte`, larger linears dynamic int8 per output
+channel. There is no fp16: XNNPACK multiplies half weights only with half activations, which CPUs without half
+arithmetic do not have, and half tables would need an operator that the runtime lacks.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgebert_converters.base import Artifact, ExportableModel, Precision, check_precision
+from edgebert_converters.quiet import quiet
+from edgebert_runtime.errors import ExportError, require
+
+if TYPE_CHECKING:
+    import torch
+
+_log = logging.getLogger(__name__)
+
+
+class ExecuTorchConverter:
+    """See `base.Converter`."""
+
+    format = "executorch"
+    suffix = ".pte"
+    precisions = (Precision.FP32, Precision.INT8, Precision.INT8_STATIC)
+    packages = ("executorch", "torchao")
+
+    def convert(
+        self,
+        model: ExportableModel,
+        precision: Precision,
+        directory: Path,
+        keep_float: frozenset[str] = frozenset(),
+    ) -> Artifact:
+        """See `base.Converter.convert`."""
+        check_precision(self, precision)
+        with quiet("importing executorch"):
+            for package in (*self.packages, "executorch.exir", "executorch.kernels.quantized"):
+                require(package, "executorch")
+        from edgebert_converters import graph
+
+        path = directory / f"model{self.suffix}"
+        module = graph.prepare(model, precision, keep_float, _byte_embedding)
+        kept = keep_float | graph.small_heads(model) if precision in graph.INT8 else frozenset()
+        with quiet(f"executorch export of {model.name}"):
+            if precision in graph.INT8:
+                module = _quantize(model, module, precision, kept)
+            summary = _lower(model, module, path)
+        _log.info("executorch, %s, %s: %s", model.name, precision, summary)
+        return Artifact(
+            path=path,
+            format=self.format,
+            precision=precision,
+            shapes={
+                "batch": 1,
+                "lengths": None,
+                "min_length": model.featurizer.min_length,
+                "max_length": model.featurizer.max_length,
+            },
+            size=path.stat().st_size,
+            requires=_requires(),
+            kept=tuple(sorted(kept)),
+        )
+
+
+def _requires() -> dict[str, str]:
+    from importlib.metadata import version
+
+    # Programs and runtimes of different minor versions do not always understand each other.
+    return {"package": "executorch", "made_with": version("executorch"), "torch": version("torch")}
+
+
+def _byte_embedding(weight: torch.Tensor) -> Any:
+    """An embedding of int8 rows for the operator that ExecuTorch has for it."""
+    import torch
+    from executorch.kernels import quantized  # noqa: F401  (registers the operator)
+
+    from edgebert_converters.graph import Int8Embedding
+
+    class ByteEmbedding(Int8Embedding):
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            looked_up: torch.Tensor = torch.ops.quantized_decomposed.embedding_byte.default(
+                self.rows, self.scale.flatten(), None, -128, 127, ids
+            )
+            return looked_up
+
+    return ByteEmbedding(weight)
+
+
+def _shapes(model: ExportableModel) -> tuple[dict[int, Any], ...]:
+    from torch.export import Dim
+
+    featurizer = model.featurizer
+    length = Dim("length", min=featurizer.min_length, max=featurizer.max_length)
+    return tuple({1: length * spec.per_length if spec.per_length > 1 else length} for spec in featurizer.inputs)
+
+
+def _examples(model: ExportableModel) -> tuple[torch.Tensor, ...]:
+    import torch
+
+    from edgebert_converters import graph
+
+    return graph.example_inputs(model, graph.example_length(model), 1, torch.int64)
+
+
+def _quantize(model: ExportableModel, module: Any, precision: Precision, kept: frozenset[str]) -> Any:
+    """The module with its linears quantized, all but `kept`, in the reference form that XNNPACK recognises."""
+    import torch
+    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
+        XNNPACKQuantizer,
+        get_symmetric_quantization_config,
+    )
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+    from edgebert_converters.calibrate import calibration_batches
+
+    dynamic = precision is Precision.INT8
+    config = get_symmetric_quantization_config(is_per_channel=True, is_dynamic=dynamic)
+    quantizer = XNNPACKQuantizer().set_operator_type(torch.ops.aten.linear.default, config)
+    quantizer.set_filter_function(lambda node: not _inside(node, kept))
+    exported = torch.export.export(module, _examples(model), dynamic_shapes=_shapes(model)).module()
+    prepared = prepare_pt2e(exported, quantizer)
+    if dynamic:
+        prepared(*_examples(model))  # the observers of weights must have seen them
+    else:
+        for batch in calibration_batches(model):
+            prepared(*(torch.from_numpy(batch[spec.name]).long() for spec in model.featurizer.inputs))
+    return convert_pt2e(prepared)
+
+
+def _inside(node: Any, kept: frozenset[str]) -> bool:
+    """Whether a node of an exported graph came from one of the kept modules."""
+    stack = node.meta.get("nn_module_stack") or {}
+    return any(name.removeprefix("L['self'].") in kept for name, _ in stack.values())
+
+
+def _lower(model: ExportableModel, module: Any, path: Path) -> str:
+    """Write the program; returns one line about what runs in XNNPACK.
+
+    Raises:
+        ExportError: nothing was delegated, so the program would run in slow portable kernels.
+    """
+    import torch
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.devtools.backend_debug import get_delegation_info
+    from executorch.exir import to_edge_transform_and_lower
+
+    program = torch.export.export(module, _examples(model), dynamic_shapes=_shapes(model))
+    lowered = to_edge_transform_and_lower(
+        program, partitioner=[XnnpackPartitioner()], transform_passes=[_drop_empty_expands()]
+    )
+    info = get_delegation_info(lowered.exported_program().graph_module)
+    if not info.num_delegated_subgraphs:
+        raise ExportError(f"executorch: XNNPACK took no part of {model.name}")
+    with open(path, "wb") as handle:
+        lowered.to_executorch().write_to_file(handle)
+    return (
+        f"{info.num_delegated_nodes} nodes in {info.num_delegated_subgraphs} XNNPACK subgraphs, "
+        f"{info.num_non_delegated_nodes} outside"
+    )
+
+
+def _drop_empty_expands() -> Any:
+    """A pass that removes `expand_copy` nodes that change no shape: each one would cut the delegated graph."""
+    from executorch.exir.dialects._ops import ops
+    from executorch.exir.pass_base import ExportPass, NodeMetadata, ProxyValue
+
+    class DropEmptyExpands(ExportPass):  # type: ignore[misc,unused-ignore]
+        def call_operator(
+            self, op: Any, args: tuple[Any, ...], kwargs: dict[str, Any], meta: NodeMetadata
+        ) -> ProxyValue:
+            result = super().call_operator(op, args, kwargs, meta)
+            if op == ops.edge.aten.expand_copy.default:
+                before, after = args[0].to_tensor().shape, result.to_tensor().shape
+                if len(before) == len(after) and all(a == b for a, b in zip(before, after, strict=True)):
+                    return args[0]
+            return result
+
+    return DropEmptyExpands()
