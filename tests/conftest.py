@@ -13,6 +13,7 @@ from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before any test imports a library that would ask the network
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_DATASETS_CACHE", str(Path(__file__).resolve().parent.parent / ".pytest_cache" / "datasets"))
 
 import pytest
 

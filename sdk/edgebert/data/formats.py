@@ -133,15 +133,19 @@ def jsonl_records(path: Path) -> Iterator[Record]:
 
 
 def parquet_records(path: Path) -> Iterator[Record]:
-    """The rows of a Parquet file, numbered from 1."""
+    """The rows of a Parquet file, numbered from 1; class numbers become names where `datasets` stored those."""
     parquet = require("pyarrow.parquet", "data")
     arrow = require("pyarrow", "data")
     number = 0
     try:
         with parquet.ParquetFile(path) as file:
+            names = _class_names((file.schema_arrow.metadata or {}).get(b"huggingface", b""))
             for batch in file.iter_batches(batch_size=1024):
                 for row in batch.to_pylist():
                     number += 1
+                    for column in names.keys() & row.keys():
+                        if isinstance(row[column], int) and 0 <= row[column] < len(names[column]):
+                            row[column] = names[column][row[column]]
                     yield number, row
     except (arrow.ArrowException, UnicodeDecodeError) as error:
         raise DataError(f"{path}: this is not a readable Parquet file (after row {number}): {error}.") from error
@@ -149,6 +153,15 @@ def parquet_records(path: Path) -> Iterator[Record]:
         raise DataError(
             f"cannot read {path}: {error.strerror or error}. Check the path and its permissions."
         ) from error
+
+
+def _class_names(metadata: bytes) -> dict[str, list[str]]:
+    """Column -> class names, out of what `datasets` stores in a Parquet schema; nothing where it is not understood."""
+    try:
+        features = json.loads(metadata)["info"]["features"]
+        return {column: list(feature["names"]) for column, feature in features.items() if "names" in feature}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def txt_records(path: Path) -> Iterator[Record]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from edgebert_runtime.errors import DataError, UsageError
 NAMES = {"train": ("train",), "dev": ("dev", "validation", "valid", "val"), "test": ("test",)}
 DEV_SHARE = 0.1
 DEV_MOST = 2000
+
+_Found = tuple[dict[str, tuple[Row, ...]], dict[str, dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,25 @@ def load_splits(
     """
     if (data is None) == (train is None):
         raise UsageError("say where the data is: --data with a folder or a dataset name, or --train with a file.")
+    with _readable():
+        found, fingerprint = _read_splits(data, train, dev, test, columns)
+    if "train" not in found:
+        raise DataError(f"{data}: there is no train split. Add one, or name the file with --train.")
+    if "dev" not in found:
+        found["train"], found["dev"] = hold_out(found["train"])
+        fingerprint["train"]["rows"] = len(found["train"])
+        fingerprint["dev"] = {"held_out_of": "train", "rows": len(found["dev"])}
+    _check_same_shape(found)
+    return Splits(found["train"], found["dev"], found.get("test", ()), fingerprint)
+
+
+def _read_splits(
+    data: str | Path | None,
+    train: str | Path | None,
+    dev: str | Path | None,
+    test: str | Path | None,
+    columns: Columns,
+) -> _Found:
     found: dict[str, tuple[Row, ...]] = {}
     fingerprint: dict[str, dict[str, Any]] = {}
     named = {name: Path(path) for name, path in (("train", train), ("dev", dev), ("test", test)) if path is not None}
@@ -67,15 +89,8 @@ def load_splits(
             files = {**_find_files(Path(data)), **named}
     for name, path in files.items():
         found[name] = tuple(read_rows(path, columns))
-        fingerprint[name] = {"file": path.name, "sha256": file_sha256(path), "rows": len(found[name])}
-    if "train" not in found:
-        raise DataError(f"{data}: there is no train split. Add one, or name the file with --train.")
-    if "dev" not in found:
-        found["train"], found["dev"] = hold_out(found["train"])
-        fingerprint["train"]["rows"] = len(found["train"])
-        fingerprint["dev"] = {"held_out_of": "train", "rows": len(found["dev"])}
-    _check_same_shape(found)
-    return Splits(found["train"], found["dev"], found.get("test", ()), fingerprint)
+        fingerprint[name] = _fingerprint(path, found[name])
+    return found, fingerprint
 
 
 def load_evaluation(data: str | Path, columns: Columns = Columns()) -> tuple[tuple[Row, ...], dict[str, Any]]:
@@ -85,19 +100,20 @@ def load_evaluation(data: str | Path, columns: Columns = Columns()) -> tuple[tup
         DataError: there is neither, or a row is bad.
     """
     path = Path(data)
-    if path.is_file() or stem_and_format(path)[1]:
-        rows = tuple(read_rows(path, columns))
-        return rows, {"file": path.name, "sha256": file_sha256(path), "rows": len(rows)}
-    if _from_hub(data):
-        found, fingerprint = _load_hub_splits(str(data), columns, skip={"train"})
-        for name in ("test", "dev"):
-            if found.get(name):
-                return found[name], fingerprint[name]
-    else:
-        files = _find_files(path, needed=())
-        for name in ("test", "dev"):
-            if name in files:
-                return load_evaluation(files[name], columns)
+    with _readable():
+        if path.is_file() or stem_and_format(path)[1]:
+            rows = tuple(read_rows(path, columns))
+            return rows, _fingerprint(path, rows)
+        if _from_hub(data):
+            found, fingerprint = _load_hub_splits(str(data), columns, skip={"train"})
+            for name in ("test", "dev"):
+                if found.get(name):
+                    return found[name], fingerprint[name]
+        else:
+            files = _find_files(path, needed=())
+            for name in ("test", "dev"):
+                if name in files:
+                    return load_evaluation(files[name], columns)
     raise DataError(f"{data}: there is no test split and no dev split to evaluate on. Name a file with --data.")
 
 
@@ -137,13 +153,22 @@ def hold_out(rows: Iterable[Row]) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
     return kept, tuple(row for row in rows if row.text in held)
 
 
-def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hex."""
+def _fingerprint(path: Path, rows: tuple[Row, ...]) -> dict[str, Any]:
+    with path.open("rb") as handle:
+        return {"file": path.name, "sha256": hashlib.file_digest(handle, "sha256").hexdigest(), "rows": len(rows)}
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """A path that the system refuses (no permission, a name too long) is a data error too."""
     try:
-        with path.open("rb") as handle:
-            return hashlib.file_digest(handle, "sha256").hexdigest()
+        yield
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
+        where = str(error.filename or "the data")
+        where = where if len(where) <= 200 else where[:200] + "..."
+        raise DataError(
+            f"cannot read {where}: {error.strerror or error}. Check the path and its permissions."
+        ) from error
 
 
 def _text_hash(text: Text) -> bytes:
@@ -181,9 +206,7 @@ def _find_files(folder: Path, needed: tuple[str, ...] = ("train",)) -> dict[str,
     return files
 
 
-def _load_hub_splits(
-    data: str, columns: Columns, skip: set[str]
-) -> tuple[dict[str, tuple[Row, ...]], dict[str, dict[str, Any]]]:
+def _load_hub_splits(data: str, columns: Columns, skip: set[str]) -> _Found:
     dataset = load_hub(data)
     found: dict[str, tuple[Row, ...]] = {}
     fingerprint: dict[str, dict[str, Any]] = {}

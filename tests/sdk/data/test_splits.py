@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgebert.data import Columns, Row, load_evaluation, load_splits
+from edgebert.data import Columns, Row, load_evaluation, load_splits, read_rows
 from edgebert.data.splits import hold_out
 from edgebert_runtime.errors import DataError, MissingExtraError, UsageError
 
@@ -70,6 +70,8 @@ def test_wrong_calls(tmp_path: Path) -> None:
         load_splits(train)
     with pytest.raises(DataError, match="no folder"):
         load_splits(tmp_path / "absent")
+    with pytest.raises(DataError, match=r"cannot read x{200}\.\.\.: File name too long"):
+        load_splits("x" * 5000)
     with pytest.raises(DataError, match=r"no file .*absent\.csv"):
         load_splits(tmp_path, dev=tmp_path / "absent.csv")
     write(tmp_path / "train.ndjson", rows(5))
@@ -172,6 +174,13 @@ def test_a_saved_hugging_face_dataset(tmp_path: Path) -> None:
     assert load_evaluation(tmp_path / "saved")[0] == splits.dev
     with pytest.raises(DataError, match=r"saved\[train\]: there is no column 'nope'"):
         load_splits(tmp_path / "saved", columns=Columns(text="nope"))
+
+
+def test_class_names_in_a_parquet_file(tmp_path: Path) -> None:
+    saved_dataset(tmp_path / "saved")
+    datasets = pytest.importorskip("datasets")
+    datasets.load_from_disk(tmp_path / "saved")["train"].to_parquet(tmp_path / "train.parquet")
+    assert [row.label for row in read_rows(tmp_path / "train.parquet")] == ["no", "yes"] * 10
 
 
 def test_a_hugging_face_name_that_is_a_local_folder(tmp_path: Path) -> None:
