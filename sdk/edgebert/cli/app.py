@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import click
@@ -54,17 +55,14 @@ class Edgebert(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
-            import difflib
-
-            close = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise click.UsageError(f"no such command {name!r}.{hint} Known: {', '.join(COMMANDS)}.", ctx)
+            raise click.UsageError(
+                f"no such command {name!r}.{_closest(name, COMMANDS)} Known: {', '.join(COMMANDS)}.", ctx
+            )
         return super().resolve_command(ctx, args)
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
         state = State()
-        extra.update(standalone_mode=False, obj=state)
-        extra.setdefault("prog_name", "edgebert")
+        extra.update(standalone_mode=False, obj=state, prog_name="edgebert")
         try:
             status = super().main(*args, **extra)
             sys.stdout.flush()  # a full disk or a closed pipe must show here, not while Python shuts down
@@ -89,10 +87,7 @@ class Edgebert(click.Group):
             click.echo(error.format_message(), err=True)
             return 2
         if isinstance(error, click.ClickException):
-            message = error.format_message().rstrip(".?") + ("?" if error.format_message().endswith("?") else ".")
-            context = getattr(error, "ctx", None)
-            tail = f" See: {context.command_path} --help" if context else ""
-            return _say(f"error: {message[:1].lower()}{message[1:]}{tail}", error.exit_code)
+            return _say(f"error: {_usage_sentence(error)}", error.exit_code)
         if isinstance(error, EdgeBertError):
             return _say(f"error: {error}", error.exit_code)
         if isinstance(error, BrokenPipeError):
@@ -120,6 +115,25 @@ def _say(message: str, status: int) -> int:
     except (OSError, ValueError):
         pass  # nobody listens any more
     return status
+
+
+def _closest(name: str, known: Iterable[str]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def _usage_sentence(error: click.ClickException) -> str:
+    """Click's message in our manner: one line, the closest option, and where to read on."""
+    context = getattr(error, "ctx", None)
+    if isinstance(error, click.NoSuchOption):
+        options = [name for param in context.command.get_params(context) for name in param.opts] if context else []
+        message = f"no such option {error.option_name!r}.{_closest(error.option_name, options)}"
+    else:
+        message = error.format_message()
+        message = message[:1].lower() + message[1:] + ("" if message.endswith((".", "?")) else ".")
+    return f"{message} See: {context.command_path} --help" if context else message
 
 
 def _os_sentence(error: OSError) -> str:

@@ -98,12 +98,16 @@ def subject(path: str | Path) -> Iterator[Subject]:
     if path.is_dir():
         yield _from_run(path)
         return
+    from edgebert.commands.predict import takes_pairs
     from edgebert_runtime.model import EdgeModel
 
     with EdgeModel.load(path) as model:
-        pair = bool(model.manifest.featurizer.get("pair"))
         yield Subject(
-            path, model.manifest.task, model.labels, pair, lambda texts: model.logits(list(texts), batch_size=1)
+            path,
+            model.manifest.task,
+            model.labels,
+            takes_pairs(model),
+            lambda texts: model.logits(list(texts), batch_size=1),
         )
 
 
@@ -142,7 +146,7 @@ def _check_rows(student: Subject, rows: Sequence[Row]) -> None:
             "pairs of texts, and this data has single ones" if student.pair else "single texts, and this data has pairs"
         )
         raise UsageError(
-            f"{student.path} takes {wanted} ({rows[0].source}). Name the columns with --text-column and --text-pair-column."
+            f"{rows[0].source}: {student.path} takes {wanted}. Name the columns with --text-column, --text-pair-column."
         )
 
 

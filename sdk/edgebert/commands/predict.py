@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgebert_runtime.errors import DataError, UsageError
+from edgebert_runtime.errors import DataError, EdgeBertError, UsageError
 
 if TYPE_CHECKING:
     from edgebert_runtime.decode import Prediction
@@ -36,7 +36,7 @@ def predict(
     """
     from edgebert_runtime.model import EdgeModel
 
-    texts: list[Text] = [text] if isinstance(text, str) or _is_pair(text) else list(text)  # type: ignore[list-item,arg-type]
+    texts: list[Text] = [text] if isinstance(text, str) or _is_pair(text) else list(text)  # type: ignore[list-item]
     if bool(texts) == (file is not None):
         raise UsageError("say what to predict: give texts, or a file of them, and not both.")
     with EdgeModel.load(bundle) as model:
@@ -45,10 +45,25 @@ def predict(
 
 
 def answers(model: EdgeModel, texts: Iterable[Text], batch_size: int = BATCH) -> Iterator[tuple[Text, Prediction]]:
-    """Yield each text with its prediction, in order, with `batch_size` texts in memory at a time."""
+    """Yield each text with its prediction, in order, with `batch_size` texts in memory at a time.
+
+    The model sees one text at a time, as on a device: what a text is answered never depends on its neighbours.
+    Where a text cannot be read, those before it are answered and then the error is raised.
+    """
     remaining = iter(texts)
-    while batch := list(itertools.islice(remaining, batch_size)):
-        yield from zip(batch, model.predict(batch, batch_size=batch_size), strict=True)
+    while True:
+        batch: list[Text] = []
+        failure: EdgeBertError | None = None
+        try:
+            for text in itertools.islice(remaining, batch_size):
+                batch.append(text)
+        except EdgeBertError as error:
+            failure = error
+        yield from zip(batch, model.predict(batch, batch_size=1), strict=True)
+        if failure is not None:
+            raise failure
+        if not batch:
+            return
 
 
 def takes_pairs(model: EdgeModel) -> bool:

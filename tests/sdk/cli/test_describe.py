@@ -1,0 +1,125 @@
+"""`edgebert inspect`, `profile`, `formats` and `doctor`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+import edgebert
+from edgebert import extras
+
+Run = Callable[..., Result]
+
+
+def test_inspect(run: Run, bundle: Path) -> None:
+    result = run("inspect", bundle)
+    assert result.exit_code == 0 and result.stderr == ""
+    lines = dict(line.split(None, 1) for line in result.stdout.splitlines())
+    assert lines["labels" if "labels" in lines else "task"].endswith("bad, good")
+    assert lines["format"] == "onnx, fp32"
+
+
+def test_inspect_json(run: Run, bundle: Path) -> None:
+    value = json.loads(run("inspect", bundle, "--json").stdout)
+    assert value["labels"] == ["bad", "good"] and value["size"] == bundle.stat().st_size
+    assert sum(value["parts"].values()) == value["size"]
+    assert value["golden"] == 3 and value["parts"]["tokenizer"] > 0
+    assert value == edgebert.inspect(bundle)
+
+
+def test_profile(run: Run, bundle: Path, tmp_path: Path) -> None:
+    path = tmp_path / "profile.json"
+    result = run("profile", bundle, "--threads", 1, "--json", path)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == ""
+    value = json.loads(path.read_text())
+    assert value["schema"] == 1 and value["threads"] == 1
+    assert value["stages"]["total"]["p50"] > 0
+    assert "tokenize" in result.stderr and "peak memory" in result.stderr
+
+
+def test_profile_to_stdout(run: Run, bundle: Path) -> None:
+    assert "cold load" in run("profile", bundle).stdout
+    assert json.loads(run("profile", bundle, "--json", "-").stdout)["bundle"]["name"] == "film"
+
+
+def test_profile_refuses(run: Run, bundle: Path, tmp_path: Path) -> None:
+    assert run("profile", bundle, "--threads", 0).exit_code == 2
+    assert run("profile", bundle, "--threads", 10**6).exit_code == 2
+    (tmp_path / "file").write_text("")
+    result = run("profile", bundle, "--json", tmp_path / "file" / "p.json")
+    assert result.exit_code == 1 and "cannot write" in result.stderr.splitlines()[-1]
+
+
+def test_formats(run: Run) -> None:
+    result = run("formats")
+    assert result.exit_code == 0, result.stderr
+    header, _, *rows = result.stdout.splitlines()
+    assert header.split()[:3] == ["student", "format", "precision"]
+    cells = edgebert.formats()
+    assert len([row for row in rows if row and "pip install" not in row]) == len(cells)
+    assert {cell.format for cell in cells} == {"onnx", "tflite", "executorch"}
+    assert {cell.student for cell in cells} >= {"ngram", "mobilebert", "mobilebert-mini", "mobilebert-tiny"}
+    assert all("int8" in {c.precision for c in cells if c.format == name} for name in ("onnx", "tflite", "executorch"))
+    assert all(cell.targets for cell in cells)
+
+
+def test_formats_names_what_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgebert.commands import formats
+
+    monkeypatch.setattr(formats, "_installed", lambda module: module != "litert_torch")
+    result = run("formats")
+    assert 'pip install "edgebert[train,tflite]"' in result.stdout
+    cells = edgebert.formats()
+    assert {cell.format for cell in cells if not cell.converts} == {"tflite"}
+
+
+def test_doctor(run: Run) -> None:
+    result = run("doctor")
+    assert result.exit_code == 0, result.stderr
+    for word in ("Python", "processor", "threads", "memory", "numpy", "click", "torch", "offline model"):
+        assert word in result.stdout
+
+
+def test_doctor_says_how_to_get_what_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = extras.version
+    monkeypatch.setattr(extras, "version", lambda name: {"torch": None, "numpy": "1.0"}.get(name, real(name)))
+    found = edgebert.doctor()
+    assert not next(extra for extra in found.extras if extra.name == "train").ready
+    result = run("doctor")
+    assert result.exit_code == 0
+    assert 'train: missing: torch. Run: pip install "edgebert[train]"' in result.stdout
+    assert "wrong version: numpy 1.0 (needs >=" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("installed", "specifier", "fits"),
+    [
+        ("2.13.0+cpu", ">=2.13,<2.15", True),
+        ("2.15.1", ">=2.13,<2.15", False),
+        ("2.9", ">=2.13", False),
+        ("2.0", "==2", True),
+        ("2.1", "==2.*", True),
+        ("3.0", "!=3", False),
+        ("1.4.9", "~=1.4.2", True),
+        ("1.5.0", "~=1.4.2", False),
+        ("1.0", "", True),
+    ],
+)
+def test_satisfies(installed: str, specifier: str, fits: bool) -> None:
+    assert extras.satisfies(installed, specifier) is fits
+
+
+def test_extras() -> None:
+    found = extras.packages()
+    assert {"", "train", "onnx", "tflite", "executorch"} <= set(found)
+    assert next(p for p in found[""] if p.name == "numpy").installed is not None
+    assert extras.extra_of("torch") == "train"
+    assert extras.extra_of("yaml") == "train"
+    assert extras.extra_of("litert_torch") == "tflite"
+    assert extras.extra_of("no_such_module") is None
+    assert extras._from_checkout(Path(__file__).parents[3] / "pyproject.toml")
