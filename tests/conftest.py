@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Generator
+import subprocess
+import sys
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before any test imports a library that would ask the network
@@ -34,6 +36,25 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no shared datasets at {folder}: set EDGEBERT_SHARED to the folder that holds data/")
     return folder
+
+
+@pytest.fixture
+def full_disk() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run Python code in a process of its own whose disk is full: `full_disk(code, cwd, limit=65536)`.
+
+    No file can grow past `limit` bytes there: writing fails half-way, with EFBIG. (RLIMIT_FSIZE stands in for a
+    small file system, which only root may mount.)
+    """
+
+    def run(code: str, cwd: Path, limit: int = 65536) -> subprocess.CompletedProcess[str]:
+        prelude = (
+            "import resource, signal\n"
+            "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"  # without this the kernel ends the process
+            f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
+        )
+        return subprocess.run([sys.executable, "-c", prelude + code], cwd=cwd, capture_output=True, text=True)
+
+    return run
 
 
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

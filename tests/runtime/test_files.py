@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,26 +13,11 @@ import pytest
 from edgebert_runtime.errors import EdgeBertError
 from edgebert_runtime.files import atomic_folder, atomic_write
 
-# What `disk_full` limits: a process may write no file longer than this, and gets EFBIG where it tries.
-LIMIT = 64 * 1024
-
-
-def run_with_a_full_disk(code: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run Python code in a process whose files cannot grow past `LIMIT` bytes.
-
-    RLIMIT_FSIZE stands in for a full disk where nothing may be mounted: writing fails half-way, with EFBIG.
-    """
-    prelude = (
-        "import resource, signal\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"  # without this the kernel ends the process
-        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({LIMIT}, {LIMIT}))\n"
-        "from pathlib import Path\n"
-        "from edgebert_runtime.errors import EdgeBertError\n"
-        "from edgebert_runtime.files import atomic_folder, atomic_write\n"
-    )
-    return subprocess.run([sys.executable, "-c", prelude + code], cwd=cwd, capture_output=True, text=True)
-
-
+FullDisk = Callable[[str, Path], subprocess.CompletedProcess[str]]
+IMPORTS = (
+    "from edgebert_runtime.errors import EdgeBertError\n"
+    "from edgebert_runtime.files import atomic_folder, atomic_write\n"
+)
 WRITES = {
     "new file": ("out", "with atomic_write('out/new.bin') as handle: handle.write(b'x' * 100_000)"),
     "old file": ("out", "with atomic_write('out/old.bin') as handle: handle.write(b'x' * 100_000)"),
@@ -46,12 +31,12 @@ WRITES = {
 
 
 @pytest.mark.parametrize("what", WRITES)
-def test_a_disk_that_fills_up(tmp_path: Path, what: str) -> None:
+def test_a_disk_that_fills_up(tmp_path: Path, full_disk: FullDisk, what: str) -> None:
     target, write = WRITES[what]
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "old.bin").write_bytes(b"what stood there")
     body = "".join(f"    {line}\n" for line in write.split("\n"))
-    result = run_with_a_full_disk(f"try:\n{body}except EdgeBertError as error: print(error)\n", tmp_path)
+    result = full_disk(f"{IMPORTS}try:\n{body}except EdgeBertError as error: print(error)\n", tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith(f"cannot write {target}")
     assert "the disk is full, or a limit on file size is reached" in result.stdout
@@ -61,10 +46,10 @@ def test_a_disk_that_fills_up(tmp_path: Path, what: str) -> None:
     assert (tmp_path / "out" / "old.bin").read_bytes() == b"what stood there"
 
 
-def test_a_write_below_the_limit_succeeds_in_the_same_process(tmp_path: Path) -> None:
+def test_a_write_below_the_limit_succeeds_in_the_same_process(tmp_path: Path, full_disk: FullDisk) -> None:
     """The proof that the limit above is what fails the writes."""
     code = "with atomic_write('a.bin') as handle: handle.write(b'x' * 60_000)"
-    assert run_with_a_full_disk(code, tmp_path).returncode == 0
+    assert full_disk(IMPORTS + code, tmp_path).returncode == 0
     assert (tmp_path / "a.bin").stat().st_size == 60_000
 
 
