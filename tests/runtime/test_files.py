@@ -75,7 +75,7 @@ def test_the_kernel_says_enospc(tmp_path: Path) -> None:
 
 def test_other_errors_pass_and_leave_nothing(tmp_path: Path) -> None:
     for opened in (atomic_write, atomic_folder):
-        with pytest.raises(ZeroDivisionError), opened(tmp_path / "a"):  # type: ignore[operator]
+        with pytest.raises(ZeroDivisionError), opened(tmp_path / "a"):
             raise ZeroDivisionError
     assert not list(tmp_path.iterdir())
 
@@ -105,7 +105,7 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     for opened in (atomic_write, atomic_folder):
         with pytest.raises(EdgeBertError, match=r"cannot write .*file/a: "):
-            with opened(tmp_path / "file" / "a"):  # type: ignore[operator]
+            with opened(tmp_path / "file" / "a"):
                 pass
     with pytest.raises(EdgeBertError, match="cannot write"), atomic_write(tmp_path):
         pass
