@@ -110,6 +110,13 @@ def _chunks(source: bytes | Path) -> Iterator[bytes]:
         raise EdgeBertError(f"cannot read {source}: {error.strerror or error}") from error
 
 
+def _rough_size(source: bytes | Path) -> int:
+    """The size, before anything is read (a source that cannot be read is reported when it is)."""
+    if isinstance(source, bytes):
+        return len(source)
+    return source.stat().st_size if source.is_file() else 0
+
+
 def _measure(source: bytes | Path) -> tuple[int, int]:
     size = crc = 0
     for chunk in _chunks(source):
@@ -127,6 +134,8 @@ def write_archive(path: str | Path, entries: Mapping[str, bytes | Path]) -> None
     """
     names = sorted((check_name(name) for name in entries), key=_order)
     _check_names(names)
+    if sum(_rough_size(entries[name]) for name in names) + (len(names) + 32) * ALIGNMENT > MAX_SIZE:
+        raise BundleError(f"cannot write {path}: a bundle holds at most 4 GiB. Choose a smaller student.")
     measured = {name: _measure(entries[name]) for name in names}
     with atomic_write(path) as handle:
         directory = bytearray()
@@ -134,8 +143,6 @@ def write_archive(path: str | Path, entries: Mapping[str, bytes | Path]) -> None
         for name in names:
             size, crc = measured[name]
             header = _local_header(name, size, crc, start)
-            if start + len(header) + size > MAX_SIZE - (1 << 20):
-                raise BundleError(f"cannot write {path}: a bundle holds at most 4 GiB. Choose a smaller student.")
             directory += _central_header(name, size, crc, start)
             handle.write(header)
             _copy(handle, name, entries[name], measured[name])

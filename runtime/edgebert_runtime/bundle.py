@@ -206,4 +206,6 @@ def _check_ids(ids: object, manifest: Manifest) -> None:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return abs(value) < 1e30 and math.isfinite(value)  # the first part also holds off integers that no float can hold

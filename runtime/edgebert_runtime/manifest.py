@@ -218,7 +218,7 @@ def to_bytes(value: object) -> bytes:
 
 
 def parse_json(data: bytes, where: str) -> Any:
-    """Parse strict JSON: UTF-8, no key twice, no NaN.
+    """Parse strict JSON: UTF-8, no key twice, no NaN, no half surrogate pair.
 
     Raises:
         BundleError: starting with `where`.
@@ -226,7 +226,10 @@ def parse_json(data: bytes, where: str) -> Any:
     if len(data) > MAX_JSON:
         raise BundleError(f"{where} has {len(data)} bytes; at most {MAX_JSON} are read")
     try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+        if b"\\u" in data:  # an escaped half of a surrogate pair is legal JSON, and cannot be printed
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+        return value
     except RecursionError:
         raise BundleError(f"{where} is nested too deeply") from None
     except ValueError as error:
@@ -286,7 +289,7 @@ def _text(where: str, value: object) -> str:
     if not isinstance(value, str):
         raise _wrong(where, "a text", value)
     try:
-        value.encode("utf-8")  # an escaped half of a surrogate pair is legal JSON, and no text
+        value.encode("utf-8")  # half of a surrogate pair is no text
     except UnicodeEncodeError:
         raise _wrong(where, "valid Unicode", value) from None
     return value

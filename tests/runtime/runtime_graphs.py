@@ -21,8 +21,8 @@ from edgebert_runtime.manifest import to_bytes
 from edgebert_runtime.ngrams import Channel, NgramFeaturizer, NgramHasher
 
 LABELS = ("lights", "music", "weather")
-WORDS = "turn on off the light lights play some music what is weather like now please ##s ##ing ! ? ' un".split()
-VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "turn", "on", "off", "the", "light", "lights", "play"]
+VOCABULARY += ["some", "music", "what", "is", "weather", "like", "now", "please", "##s", "##ing", "!", "?", "'", "un"]
 TEXTS = ("turn on the lights", "play music", "", "what is the weather like now ?", "héllo 👋 wörld", "the " * 40)
 MAX_LENGTH = 32
 BUCKETS = (8, 16, 32)

@@ -40,11 +40,11 @@ class ExecuTorchEngine:
     ) -> None:
         """See `Engine`. Bytes are written to a private temporary file, which `close` removes."""
         require("executorch", "executorch")
-        library = require("executorch.extension.pybindings.portable_lib", "executorch")
-        require("executorch.kernels.quantized", "executorch")  # registers the int8 embedding operators
         require("torch", "executorch")
         import torch
 
+        library = require("executorch.extension.pybindings.portable_lib", "executorch")
+        require("executorch.kernels.quantized", "executorch")  # registers the int8 embedding operators
         self._from_numpy = torch.from_numpy
         self._inputs = tuple(inputs)
         self._module: Any = None
