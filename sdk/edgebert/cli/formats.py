@@ -19,10 +19,11 @@ def command() -> None:
     from edgebert.console import table
 
     cells = edgebert.formats()
-    rows = [
-        (cell.student, cell.format, cell.precision, ", ".join(cell.targets) or "-", cell.converts, cell.runs)
-        for cell in cells
-    ]
-    click.echo(table(rows, ("student", "format", "precision", "targets", "export here", "run here")))
+    precisions: dict[tuple[object, ...], list[str]] = {}
+    for cell in cells:  # one line for a student and format, with the precisions it can have
+        key = (cell.student, cell.format, ", ".join(cell.targets) or "-", cell.converts, cell.runs)
+        precisions.setdefault(key, []).append(cell.precision)
+    rows = [(*key[:2], ", ".join(names), *key[2:]) for key, names in precisions.items()]
+    click.echo(table(rows, ("student", "format", "precisions", "targets", "export here", "run here")))
     for command_line in sorted({cell.install for cell in cells if cell.install}):
         click.echo(f"\nFor the missing ones: {command_line}")

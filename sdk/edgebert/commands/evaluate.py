@@ -112,13 +112,13 @@ def subject(path: str | Path) -> Iterator[Subject]:
 
 
 def _from_run(path: Path) -> Subject:
+    from edgebert.run import RECORD, load_run
     from edgebert_runtime.errors import require
 
-    require("torch", "train")
-    from edgebert.distillation.trainer import score_logits
-    from edgebert.run import load_run
-
+    if (path / RECORD).is_file() or (path / "config.json").is_file():
+        require("torch", "train")  # a folder that is no run at all is refused without it
     run = load_run(path)
+    from edgebert.distillation.trainer import score_logits
 
     def logits(texts: Sequence[Text]) -> np.ndarray:
         return np.asarray(score_logits(run.module, run.featurizer, run.featurizer(texts)))

@@ -30,11 +30,10 @@ class Format:
 
 def formats() -> list[Format]:
     """The matrix of student, format and precision. Imports no exporter, no engine and no torch."""
-    from edgebert_converters.targets import TARGETS
-
     from edgebert.extras import install_command, version
     from edgebert.models import STUDENTS
     from edgebert_converters.base import CONVERTERS, converter
+    from edgebert_converters.targets import TARGETS
     from edgebert_runtime.engines import ENGINES
     from edgebert_runtime.errors import resolve
 

@@ -24,10 +24,10 @@ Run = Callable[..., Result]
 ROOT = Path(__file__).parents[3]
 
 
-def program(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+def program(*arguments: object) -> subprocess.CompletedProcess[str]:
     """The real program, in its own process."""
     command = [sys.executable, "-m", "edgebert", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)  # type: ignore[call-overload,no-any-return]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -156,6 +156,34 @@ def test_a_missing_package_names_its_extra(run: Run, breaking: Callable[[BaseExc
     result = run("doctor")
     assert result.exit_code == 1
     assert 'pip install "edgebert[train]"' in result.stderr and "'torch'" in result.stderr
+
+
+def without(module: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """The program on an installation that lacks `module`."""
+    script = f"import sys; sys.modules[{module!r}] = None; from edgebert.cli import main; main()"
+    return subprocess.run([sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True)
+
+
+def test_base_install_inspects_and_names_the_engine_it_lacks(bundle: Path) -> None:
+    assert without("onnxruntime", "inspect", bundle).returncode == 0
+    done = without("onnxruntime", "predict", bundle, "great")
+    assert done.returncode == 1 and done.stdout == ""
+    assert 'pip install "edgebert[onnx]"' in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_training_without_torch_names_its_extra(tmp_path: Path) -> None:
+    data = tmp_path / "train.csv"
+    data.write_text("text,label\n" + "".join(f"text {i},{'ab'[i % 2]}\n" for i in range(40)))
+    done = without("torch", "finetune", "--model", "minilm", "--train", data, "--out", tmp_path / "out")
+    assert done.returncode == 1 and done.stdout == ""
+    assert 'pip install "edgebert[train]"' in done.stderr.splitlines()[-1]
+
+
+def test_evaluating_a_run_without_torch_names_its_extra(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{}")
+    done = without("torch", "evaluate", tmp_path, "--data", tmp_path / "x.csv")
+    assert done.returncode == 1
+    assert 'pip install "edgebert[train]"' in done.stderr and done.stderr.count("\n") == 1
 
 
 def test_memory(run: Run, breaking: Callable[[BaseException], None]) -> None:

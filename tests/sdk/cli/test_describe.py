@@ -59,9 +59,10 @@ def test_formats(run: Run) -> None:
     result = run("formats")
     assert result.exit_code == 0, result.stderr
     header, _, *rows = result.stdout.splitlines()
-    assert header.split()[:3] == ["student", "format", "precision"]
+    assert header.split()[:3] == ["student", "format", "precisions"]
     cells = edgebert.formats()
-    assert len([row for row in rows if row and "pip install" not in row]) == len(cells)
+    shown = [row.split()[:2] for row in rows if row and "pip install" not in row]
+    assert shown == [list(pair) for pair in dict.fromkeys((cell.student, cell.format) for cell in cells)]
     assert {cell.format for cell in cells} == {"onnx", "tflite", "executorch"}
     assert {cell.student for cell in cells} >= {"ngram", "mobilebert", "mobilebert-mini", "mobilebert-tiny"}
     assert all("int8" in {c.precision for c in cells if c.format == name} for name in ("onnx", "tflite", "executorch"))
