@@ -1,0 +1,1 @@
+"""How a student learns: objectives, soft labels, optimizers and the training loop."""

