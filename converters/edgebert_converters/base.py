@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -102,7 +103,7 @@ class Artifact:
         shapes: as in the manifest: {"batch": None | 1, "lengths": None | [..], "min_length", "max_length"};
             None means dynamic.
         size: of the file, in bytes.
-        requires: what an engine must offer, all text: {"package", "made_with", perhaps "minimum", …}.
+        requires: as in the manifest: {"package", "made_with": {package: version}, perhaps "minimum"}.
         kept: module names that stayed in float.
     """
 
@@ -111,17 +112,32 @@ class Artifact:
     precision: Precision
     shapes: Mapping[str, Any]
     size: int
-    requires: Mapping[str, str]
+    requires: Mapping[str, Any]
     kept: tuple[str, ...] = ()
 
 
 class Converter(Protocol):
     """One format: its name, its file suffix, what it can store, and how a model becomes such a file."""
 
-    format: str
-    suffix: str
-    precisions: tuple[Precision, ...]
-    packages: tuple[str, ...]  # modules that must be importable for converting and for running the result
+    @property
+    def format(self) -> str:
+        """Its name in `CONVERTERS`."""
+        ...
+
+    @property
+    def suffix(self) -> str:
+        """Of the file, with the dot."""
+        ...
+
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        """What the format can store."""
+        ...
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Modules that must be importable for converting and for running the result."""
+        ...
 
     def convert(
         self,
@@ -155,6 +171,11 @@ def converter(format: str) -> Converter:
         raise EdgeBertError(f"the converter registered for {format!r} is not a class")
     instance: Converter = made()
     return instance
+
+
+def requirement(package: str, *tools: str) -> dict[str, Any]:
+    """`requires` of a manifest: the distribution that runs the file, and the versions that made it."""
+    return {"package": package, "made_with": {name: version(name) for name in (package, *tools, "torch")}}
 
 
 def check_precision(converter: Converter, precision: Precision) -> None:

@@ -11,7 +11,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgebert_converters.base import Artifact, ExportableModel, Precision, check_precision
+from edgebert_converters.base import Artifact, ExportableModel, Precision, check_precision, requirement
 from edgebert_converters.quiet import quiet
 from edgebert_runtime.errors import ExportError, require
 
@@ -62,16 +62,9 @@ class ExecuTorchConverter:
                 "max_length": model.featurizer.max_length,
             },
             size=path.stat().st_size,
-            requires=_requires(),
+            requires=requirement("executorch", "torchao"),
             kept=tuple(sorted(kept)),
         )
-
-
-def _requires() -> dict[str, str]:
-    from importlib.metadata import version
-
-    # Programs and runtimes of different minor versions do not always understand each other.
-    return {"package": "executorch", "made_with": version("executorch"), "torch": version("torch")}
 
 
 def _byte_embedding(weight: torch.Tensor) -> Any:

@@ -102,9 +102,7 @@ def _replace(module: nn.Module, name: str, new: nn.Module) -> None:
 
 def example_inputs(model: ExportableModel, length: int, batch: int, dtype: torch.dtype) -> tuple[torch.Tensor, ...]:
     """One tensor `[batch, per_length * length]` per input, in forward's order; ids 1 (a real row, attended to)."""
-    return tuple(
-        torch.ones(batch, spec.per_length * length, dtype=dtype).clone() for spec in model.featurizer.inputs
-    )
+    return tuple(torch.ones(batch, spec.per_length * length, dtype=dtype).clone() for spec in model.featurizer.inputs)
 
 
 def example_length(model: ExportableModel) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgebert_converters.base import Artifact, ExportableModel, Precision, check_precision
+from edgebert_converters.base import Artifact, ExportableModel, Precision, check_precision, requirement
 from edgebert_converters.quiet import quiet
 from edgebert_runtime.errors import ExportError, require
 
@@ -73,7 +73,7 @@ class OnnxConverter:
                 "max_length": featurizer.max_length,
             },
             size=path.stat().st_size,
-            requires=_requires(),
+            requires={**requirement("onnxruntime", "onnx", "onnxscript"), "minimum": MINIMUM_RUNTIME, "opset": OPSET},
             kept=tuple(sorted(kept)),
         )
 
@@ -81,21 +81,9 @@ class OnnxConverter:
 def _check_size(model: ExportableModel, precision: Precision, size: int) -> None:
     if size > LARGEST_FILE:
         raise ExportError(
-            f"{model.name}: its weights take {size / 1e9:.2f} GB in {precision} and one ONNX file holds less than 2 GB; "
-            "weights in a second file do not fit a bundle. Use --precision int8, a smaller table, or another format"
+            f"{model.name}: its weights take {size / 1e9:.2f} GB in {precision}; one ONNX file holds less than 2 GB "
+            "and a second file for weights has no place in a bundle. Use --precision int8 or a smaller table"
         )
-
-
-def _requires() -> dict[str, str]:
-    from importlib.metadata import version
-
-    return {
-        "package": "onnxruntime",
-        "made_with": version("onnxruntime"),
-        "minimum": MINIMUM_RUNTIME,
-        "opset": str(OPSET),
-        "torch": version("torch"),
-    }
 
 
 def _export(model: ExportableModel, module: Any) -> onnx.ModelProto:
@@ -142,7 +130,8 @@ def _module_of(node: onnx.NodeProto) -> str:
 def _matmuls(proto: onnx.ModelProto, kept: frozenset[str]) -> tuple[list[str], list[str]]:
     """Names of the products to quantize, and of those to leave: kept ones and products of two activations."""
     constants = {item.name for item in proto.graph.initializer}
-    quantized, left = [], []
+    quantized: list[str] = []
+    left: list[str] = []
     for node in proto.graph.node:
         if node.op_type in ("MatMul", "Gemm"):
             constant = node.input[1] in constants
@@ -169,7 +158,9 @@ def _quantize_dynamic(proto: onnx.ModelProto, kept: frozenset[str], path: Path) 
     return onnx.load(path)
 
 
-def _quantize_static(model: ExportableModel, proto: onnx.ModelProto, kept: frozenset[str], path: Path) -> onnx.ModelProto:
+def _quantize_static(
+    model: ExportableModel, proto: onnx.ModelProto, kept: frozenset[str], path: Path
+) -> onnx.ModelProto:
     import onnx
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.calibrate import CalibrationDataReader
@@ -205,7 +196,6 @@ def _quantize_static(model: ExportableModel, proto: onnx.ModelProto, kept: froze
 def _halve_weights(proto: onnx.ModelProto) -> None:
     """Store float weights in half. A cast behind each widens them: after the lookup for embedding tables, so that a
     table stays half in memory, and directly behind the weight elsewhere, where the session folds it away."""
-    import onnx
     from onnx import TensorProto, helper, numpy_helper
 
     graph = proto.graph

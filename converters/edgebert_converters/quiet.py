@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import logging
 import os
 import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
+from typing import IO
 
 from edgebert_runtime.errors import EdgeBertError, ExportError
 
@@ -28,10 +30,15 @@ def quiet(what: str) -> Iterator[None]:
     """
     with tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace") as log:
         try:
-            with _redirected(log.fileno()), contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
-                with warnings.catch_warnings(), _no_logging():
-                    warnings.simplefilter("ignore")
-                    yield
+            with (
+                _redirected(log.fileno()),
+                contextlib.redirect_stdout(log),
+                contextlib.redirect_stderr(log),
+                warnings.catch_warnings(),
+                _no_logging(),
+            ):
+                warnings.simplefilter("ignore")
+                yield
         except EdgeBertError:
             raise
         except Exception as error:
@@ -44,15 +51,23 @@ def _redirected(target: int) -> Iterator[None]:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
+    _flush_native()
     saved = [os.dup(1), os.dup(2)]
     try:
         os.dup2(target, 1)
         os.dup2(target, 2)
         yield
     finally:
+        _flush_native()
         for number, copy in zip((1, 2), saved, strict=True):
             os.dup2(copy, number)
             os.close(copy)
+
+
+def _flush_native() -> None:
+    """Empty the C library's own buffers, which would otherwise reach the wrong file."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).fflush(None)
 
 
 @contextlib.contextmanager
@@ -71,7 +86,7 @@ def _first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
 
 
-def _tail(log: tempfile._TemporaryFileWrapper[str]) -> str:  # type: ignore[name-defined,unused-ignore]
+def _tail(log: IO[str]) -> str:
     log.flush()
     log.seek(0)
     lines = [line.rstrip() for line in log.read().splitlines() if line.strip()]

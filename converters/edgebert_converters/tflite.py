@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from edgebert_converters.base import Artifact, ExportableModel, Precision, check_precision
+from edgebert_converters.base import Artifact, ExportableModel, Precision, check_precision, requirement
 from edgebert_converters.quiet import quiet
 from edgebert_runtime.errors import ExportError, require
 
@@ -68,20 +68,9 @@ class TfliteConverter:
                 "max_length": model.featurizer.max_length,
             },
             size=path.stat().st_size,
-            requires=_requires(),
+            requires=requirement("ai-edge-litert", "litert-torch", "litert-converter", "ai-edge-quantizer"),
             kept=tuple(sorted(kept)),
         )
-
-
-def _requires() -> dict[str, str]:
-    from importlib.metadata import version
-
-    return {
-        "package": "ai-edge-litert",
-        "made_with": version("ai-edge-litert"),
-        "litert-torch": version("litert-torch"),
-        "torch": version("torch"),
-    }
 
 
 def _export(model: ExportableModel, module: Any, path: Path) -> None:
@@ -96,9 +85,7 @@ def _export(model: ExportableModel, module: Any, path: Path) -> None:
     signatures: Any = litert_torch
     for length in model.buckets:
         examples = graph.example_inputs(model, length, 1, torch.int32)
-        signatures = signatures.signature(
-            f"seq{length}", named, sample_kwargs=dict(zip(names, examples, strict=True))
-        )
+        signatures = signatures.signature(f"seq{length}", named, sample_kwargs=dict(zip(names, examples, strict=True)))
     signatures.convert().export(str(path))
 
 
@@ -111,9 +98,7 @@ def _quantize(model: ExportableModel, precision: Precision, kept: frozenset[str]
     if precision is Precision.INT8:
         tool.add_dynamic_config(".*", qtyping.TFLOperationName.FULLY_CONNECTED, num_bits=8)
     elif precision is Precision.INT8_STATIC:
-        tool.add_static_config(
-            ".*", qtyping.TFLOperationName.FULLY_CONNECTED, activation_num_bits=8, weight_num_bits=8
-        )
+        tool.add_static_config(".*", qtyping.TFLOperationName.FULLY_CONNECTED, activation_num_bits=8, weight_num_bits=8)
     else:
         half = qtyping.OpQuantizationConfig(
             weight_tensor_config=qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT),

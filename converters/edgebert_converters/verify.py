@@ -78,7 +78,7 @@ class Verification:
 
 def awkward_texts(model: ExportableModel) -> tuple[Text, ...]:
     """Texts that break exports, as pairs where the model takes pairs."""
-    long = " ".join(" ".join(half for half in (text if isinstance(text, tuple) else (text,))) for text in model.dev_texts[:200])
+    long = " ".join(" ".join(text) if isinstance(text, tuple) else text for text in model.dev_texts[:200])
     long = (long + " word") * (1 + model.featurizer.max_length * 8 // (len(long) + 5))
     singles = (*AWKWARD, long[: model.featurizer.max_length * 40])
     if not is_pair(model.dev_texts):
@@ -96,7 +96,9 @@ def reference(model: ExportableModel) -> Reference:
     features = model.featurizer(texts)
     logits = torch_logits(model, features)
     if logits.shape != (len(texts), len(model.labels)):
-        raise ExportError(f"{model.name}: the module gives logits of shape {logits.shape} for {len(model.labels)} labels")
+        raise ExportError(
+            f"{model.name}: the module gives logits of shape {logits.shape} for {len(model.labels)} labels"
+        )
     if not np.isfinite(logits).all():
         raise ExportError(f"{model.name}: the torch module gives logits that are not finite; train it again")
     count = len(model.dev_texts)

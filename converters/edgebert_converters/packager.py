@@ -1,0 +1,146 @@
+"""Write a bundle: the exported file, the tokenizer, test vectors, a model card and the manifest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgebert_converters.base import Artifact, ExportableModel
+from edgebert_converters.card import model_card
+from edgebert_converters.quiet import quiet
+from edgebert_converters.verify import Verification, awkward_texts, engine_for
+from edgebert_runtime.bundle import write_bundle_file
+from edgebert_runtime.decode import DECODERS
+from edgebert_runtime.errors import ExportError, choose
+from edgebert_runtime.features import Text
+from edgebert_runtime.inference import infer
+from edgebert_runtime.manifest import Manifest, Shapes, TensorInfo, input_tensors
+
+GOLDEN_DEV = 16  # test vectors taken from the dev texts; the awkward texts come on top
+ID_TYPES = {"onnx": "int64", "tflite": "int32", "executorch": "int64"}
+
+
+def write_bundle(
+    artifact: Artifact,
+    verification: Verification,
+    model: ExportableModel,
+    path: Path,
+    created: str | None = None,
+) -> Path:
+    """Write the bundle; the same inputs give the same bytes, but for `created`.
+
+    Args:
+        created: ISO 8601 time; now by default.
+    Raises:
+        ExportError: the exported file cannot compute its test vectors.
+        EdgeBertError: `path` cannot be written; what stood there is untouched.
+    """
+    created = created or datetime.now(UTC).isoformat(timespec="seconds")
+    exported = _exported(artifact, verification, model)
+    manifest = Manifest(
+        name=model.name,
+        task=model.task,
+        labels=model.labels,
+        max_length=model.featurizer.max_length,
+        student=model.student,
+        format=artifact.format,
+        precision=str(artifact.precision),
+        inputs=input_tensors(model.featurizer.inputs, ID_TYPES[artifact.format], artifact.shapes["batch"]),
+        outputs=(TensorInfo("logits", "float32", (artifact.shapes["batch"] or "batch", len(model.labels))),),
+        shapes=Shapes.from_json(dict(artifact.shapes)),
+        featurizer=model.featurizer.spec(),
+        created=created,
+        metrics={**plain(model.metrics), "exported": exported},
+        provenance={**plain(model.provenance), "kept_float": list(artifact.kept)},
+        requires=dict(artifact.requires),
+    )
+    entries: dict[str, bytes | Path] = {
+        artifact.path.name: artifact.path,
+        "golden.jsonl": golden(artifact, model),
+        **model.featurizer.files(),
+    }
+    sizes = {name: len(entry) if isinstance(entry, bytes) else entry.stat().st_size for name, entry in entries.items()}
+    entries["MODEL_CARD.md"] = model_card(model, artifact, verification, sizes, created).encode("utf-8")
+    write_bundle_file(path, manifest, entries)
+    return path
+
+
+def _exported(artifact: Artifact, verification: Verification, model: ExportableModel) -> dict[str, Any]:
+    return {
+        "metric": model.metric,
+        model.metric: verification.metric,
+        f"float_{model.metric}": verification.float_metric,
+        "drop": verification.drop,
+        "agreement": verification.agreement,
+        "max_difference": verification.max_difference,
+        "dev_texts": len(model.dev_texts),
+        "model_bytes": artifact.size,
+    }
+
+
+def golden(artifact: Artifact, model: ExportableModel) -> bytes:
+    """The test vectors, JSON lines, computed by the exported file in its own engine, one text at a time.
+
+    Raises:
+        ExportError: the engine fails.
+        UsageError: a task without a decoder in the runtime.
+    """
+    decode = DECODERS[choose("task", model.task, DECODERS)]
+    texts = golden_texts(model)
+    features = model.featurizer(texts)
+    engine = engine_for(artifact, model)
+    try:
+        with quiet(f"running the exported {artifact.format} file"):
+            logits = infer(engine, features, model.featurizer.inputs, artifact.shapes, 1)
+    finally:
+        engine.close()
+    if not np.isfinite(logits).all():
+        raise ExportError(f"the exported {artifact.format} file gives logits that are not finite")
+    lines = []
+    for text, item, row, answer in zip(texts, features, logits, decode(logits, model.labels), strict=True):
+        vector = {
+            "text": list(text) if isinstance(text, tuple) else text,
+            "ids": {spec.name: item[spec.name].tolist() for spec in model.featurizer.inputs},
+            "logits": [float(value) for value in row],
+            "label": answer.label,
+            "probability": answer.probability,
+        }
+        lines.append(json.dumps(vector, ensure_ascii=False) + "\n")
+    return "".join(lines).encode("utf-8")
+
+
+def golden_texts(model: ExportableModel) -> list[Text]:
+    """16 dev texts, evenly spread (repeated if there are fewer), then the awkward ones."""
+    count = len(model.dev_texts)
+    chosen = [model.dev_texts[index * count // GOLDEN_DEV] for index in range(GOLDEN_DEV)]
+    return [*chosen, *awkward_texts(model)]
+
+
+def plain(value: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy that JSON can hold: paths and numpy numbers become text and plain numbers.
+
+    Raises:
+        ExportError: a value of a type that has no plain form.
+    """
+
+    def convert(item: object) -> object:
+        if isinstance(item, np.generic):
+            return item.item()
+        if isinstance(item, np.ndarray):
+            return item.tolist()
+        if isinstance(item, Path):
+            return str(item)
+        if isinstance(item, (tuple, set, frozenset)):
+            return sorted(item) if isinstance(item, (set, frozenset)) else list(item)
+        raise TypeError(f"{type(item).__name__} has no JSON form")
+
+    try:
+        copied: dict[str, Any] = json.loads(json.dumps(dict(value), default=convert, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ExportError(f"the metrics or provenance of the model cannot be written as JSON: {error}") from error
+    return copied
