@@ -38,6 +38,7 @@ class Featurizer(Protocol):
     inputs: tuple[InputSpec, ...]
     max_length: int
     min_length: int
+    pair: bool
 
     def spec(self) -> dict[str, Any]:
         """JSON for the manifest; `type` names the featurizer."""

@@ -27,10 +27,12 @@ class Context:
     """What a student may look at while it is built.
 
     Attributes:
+        reader: the teacher's featurizer.
         texts: starts a new pass over the train and unlabelled texts.
     """
 
     teacher: Teacher
+    reader: Featurizer
     classes: int
     pair: bool
     max_length: int

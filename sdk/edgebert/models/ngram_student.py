@@ -1,0 +1,193 @@
+"""The n-gram student as a family: its options, its vocabulary, and rows that start from the teacher's word vectors."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from edgebert.console import Progress
+from edgebert.distillation.batches import collate
+from edgebert.models import Context, Family, Student
+from edgebert.models.ngram import NgramConfig, NgramNet
+from edgebert.models.outputs import masked_mean
+from edgebert.recipe import Section
+from edgebert_runtime.errors import UsageError
+from edgebert_runtime.features import Featurizer, Text
+from edgebert_runtime.ngrams import Channel, NgramFeaturizer, NgramHasher, words_of
+
+# Texts counted at once; merging sorted counts costs about as much as hashing when this is too small.
+CHUNK = 20_000
+# The root mean square of a starting row's numbers: small against what training adds, large against zero.
+START_SCALE = 0.1
+
+
+class ChannelOptions(Section):
+    """One table; see `edgebert_runtime.ngrams.Channel`."""
+
+    name: str
+    kind: Literal["word", "char"] = "word"
+    orders: tuple[int, int] = (1, 1)
+    rows: int = Field(20_000, ge=1)
+    width: int = Field(128, ge=1)
+
+
+class Options(Section):
+    """What a recipe may say under `student` for `ngram`.
+
+    The paper's own student is one channel: `{name: ids, orders: [1, 4], rows: 1000000, width: 1000}` with
+    `pooling: mean` and `hidden: 1000`.
+    """
+
+    channels: tuple[ChannelOptions, ...] = (
+        ChannelOptions(name="word_ids", kind="word", orders=(1, 1), rows=20_000, width=128),
+        ChannelOptions(name="gram_ids", kind="word", orders=(2, 4), rows=30_000, width=64),
+        ChannelOptions(name="char_ids", kind="char", orders=(3, 5), rows=20_000, width=64),
+    )
+    min_count: int = Field(2, ge=1, description="n-grams seen less often are left out")
+    hidden: int = Field(128, ge=0)
+    pooling: Literal["sqrt", "mean"] = "sqrt"
+    ngram_dropout: float = Field(0.1, ge=0, lt=1)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    start_from_teacher: bool = True
+
+
+def build(options: Options, context: Context) -> Student:
+    """Count the vocabulary, make the tables, and start the word rows from the teacher."""
+    channels = [Channel(c.name, c.kind, c.orders, c.rows, c.width) for c in options.channels]
+    if len({channel.name for channel in channels}) != len(channels):
+        raise UsageError("student.channels: two channels have the same name.")
+    keys = count_vocabulary(channels, context.texts(), context.max_length, options.min_count)
+    featurizer = NgramFeaturizer(channels, keys, context.max_length, context.pair)
+    config = NgramConfig(
+        rows=tuple(len(table) + 1 for table in keys),
+        widths=tuple(channel.width for channel in channels),
+        hidden=options.hidden,
+        pair=context.pair,
+        pooling=options.pooling,
+        ngram_dropout=options.ngram_dropout,
+        dropout=options.dropout,
+    )
+    network = NgramNet(config, context.classes)
+    for table, channel, kept in zip(network.tables, channels, keys, strict=True):
+        if options.start_from_teacher and channel.kind == "word" and channel.orders == (1, 1):
+            words = find_words(kept, context.texts())
+            start_rows(table, kept, words, context)
+    return Student(network, featurizer, asdict(config))
+
+
+def load(config: Mapping[str, Any], featurizer: Featurizer, classes: int) -> NgramNet:
+    """See `Family.load`."""
+    values = {**config, "rows": tuple(config["rows"]), "widths": tuple(config["widths"])}
+    return NgramNet(NgramConfig(**values), classes)
+
+
+def single_texts(texts: Iterable[Text]) -> Iterator[str]:
+    """Each text, and both texts of a pair."""
+    for text in texts:
+        if isinstance(text, tuple):
+            yield from text
+        else:
+            yield text
+
+
+def count_vocabulary(
+    channels: Sequence[Channel], texts: Iterable[Text], max_length: int, min_count: int
+) -> list[np.ndarray]:
+    """The most frequent n-grams of each channel, as sorted uint64 hashes [rows].
+
+    One pass; memory grows with the number of different n-grams, 16 bytes each.
+    """
+    hasher = NgramHasher(channels, max_length)
+    totals = [(np.zeros(0, np.uint64), np.zeros(0, np.int64)) for _ in channels]
+    pending: list[list[np.ndarray]] = [[] for _ in channels]
+    waiting = 0
+    with Progress(None, "counting n-grams") as bar:
+        for text in single_texts(texts):
+            for place, hashes in zip(pending, hasher(text), strict=True):
+                place.append(hashes)
+            waiting += 1
+            if waiting == CHUNK:
+                totals = [_merge(total, place) for total, place in zip(totals, pending, strict=True)]
+                pending, waiting = [[] for _ in channels], 0
+                bar.update(CHUNK)
+        totals = [_merge(total, place) for total, place in zip(totals, pending, strict=True)]
+        bar.update(waiting)
+    kept = []
+    for channel, (keys, counts) in zip(channels, totals, strict=True):
+        keys, counts = keys[counts >= min_count], counts[counts >= min_count]
+        # Among equal counts the smaller hash wins, so that the choice is the same each time.
+        most = np.lexsort((keys, -counts))[: channel.rows]
+        kept.append(np.sort(keys[most]))
+    return kept
+
+
+def _merge(total: tuple[np.ndarray, np.ndarray], hashes: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Add the n-grams in `hashes` to (sorted keys, counts)."""
+    if not hashes:
+        return total
+    keys, counts = np.unique(np.concatenate(hashes), return_counts=True)
+    merged, places = np.unique(np.concatenate([total[0], keys]), return_inverse=True)
+    sums = np.bincount(places, weights=np.concatenate([total[1], counts]), minlength=len(merged))
+    return merged, sums.astype(np.int64)
+
+
+def find_words(kept: np.ndarray, texts: Iterable[Text]) -> dict[int, str]:
+    """The spelling of each word hash in `kept`: row to word. (A vocabulary itself stores no strings.)"""
+    counted = Counter(word for text in single_texts(texts) for word in words_of(text))
+    channel = Channel("words", "word", (1, 1), 1, 1)
+    found = {}
+    hasher = NgramHasher([channel], 1)
+    for word in counted:
+        (hashes,) = hasher(word)
+        place = int(np.searchsorted(kept, hashes[0])) if len(hashes) else len(kept)
+        if place < len(kept) and kept[place] == hashes[0]:
+            found[place + 1] = word
+    return found
+
+
+@torch.no_grad()
+def start_rows(table: Any, kept: np.ndarray, words: Mapping[int, str], context: Context) -> None:
+    """Start word rows at static vectors distilled out of the teacher: each word read alone, then PCA (brief 10b)."""
+    rows = sorted(words, key=lambda row: (len(words[row]), row))
+    context.teacher.eval()
+    vectors = []
+    with Progress(len(rows), "word vectors") as bar:
+        for start in range(0, len(rows), 256):
+            texts = [words[row] for row in rows[start : start + 256]]
+            features = context.reader([(text, "") for text in texts] if context.reader.pair else texts)
+            inputs = collate(features, context.reader.inputs)
+            outputs = context.teacher.run(*inputs)
+            vectors.append(masked_mean(outputs.hidden[-1], inputs[1]))
+            bar.update(len(texts))
+    if not vectors:
+        return
+    stacked = torch.cat(vectors)
+    stacked = stacked - stacked.mean(0)
+    # The longest directions of the vocabulary, as many as the table is wide.
+    _, basis = torch.linalg.eigh(stacked.T @ stacked)
+    width = min(table.weight.shape[1], basis.shape[1])
+    projected = stacked @ basis[:, -width:]
+    table.weight[torch.tensor(rows), :width] = projected * (START_SCALE / projected.pow(2).mean().sqrt())
+
+
+FAMILY = Family(
+    options=Options,
+    build=build,
+    load=load,
+    training={
+        "epochs": 5,
+        "batch_size": 64,
+        "learning_rate": 1e-3,
+        "sparse_learning_rate": 0.05,
+        "max_length": 256,
+        "patience": 3,
+    },
+    objectives={"logits": {"weight": 0.7, "temperature": 2.0}, "hard_labels": {"weight": 0.3}},
+    buckets=(32, 256),
+)
