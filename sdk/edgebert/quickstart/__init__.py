@@ -1,0 +1,1 @@
+"""The voice-assistant dataset that `edgebert quickstart` runs on; see README.md beside this file."""
