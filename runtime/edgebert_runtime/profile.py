@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 
 from edgebert_runtime import errors
+from edgebert_runtime.engines import check_threads
 from edgebert_runtime.errors import EdgeBertError, UsageError
 from edgebert_runtime.features import Text, length_of
 
@@ -100,6 +101,7 @@ def profile(path: str | Path, threads: int = 1, runs: int = RUNS, warmup: int | 
         BundleError, MissingExtraError: as `EdgeModel.load`.
         EdgeBertError: the measuring process died.
     """
+    check_threads(threads)
     _check_count("runs", runs, 1)
     if warmup is not None:
         _check_count("warmup", warmup, 0)

@@ -71,10 +71,15 @@ def load_engine(
     if name.replace("_", "-") == "tflite-runtime":
         raise UsageError(REFUSED_TFLITE)
     choose("engine", name, ENGINES)
-    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
-        raise UsageError(f"threads must be a whole number from 1 to {MAX_THREADS}, not {threads!r}")
+    check_threads(threads)
     engine: Engine = resolve(ENGINES[name])(model, inputs, shapes, threads)  # type: ignore[operator]
     return engine
+
+
+def check_threads(threads: object) -> None:
+    """Raise UsageError unless `threads` is a sensible number of threads."""
+    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
+        raise UsageError(f"threads must be a whole number from 1 to {MAX_THREADS}, not {threads!r}")
 
 
 REFUSED_TFLITE = (
@@ -97,7 +102,7 @@ def checked_logits(value: Any, rows: int, engine: str) -> np.ndarray:
     return logits
 
 
-def failure(engine: str, what: str, error: BaseException) -> BundleError:
-    """A BundleError with the first line of an engine's own message."""
+def failure(engine: str, what: str, error: BaseException, reason: str = "") -> BundleError:
+    """A BundleError with the first line of an engine's own message, and what its native log adds."""
     lines = str(error).strip().splitlines()
-    return BundleError(f"{engine} {what}: {(lines[0] if lines else type(error).__name__)[:300]}")
+    return BundleError(f"{engine} {what}: {(lines[0] if lines else type(error).__name__)[:300]}{reason}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+import warnings
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from edgebert_runtime.engines import checked_logits, failure
+from edgebert_runtime.engines.native_log import native_log
 from edgebert_runtime.errors import BundleError, EdgeBertError, require
 from edgebert_runtime.features import InputSpec
 
@@ -43,26 +45,33 @@ class ExecuTorchEngine:
         require("torch", "executorch")
         import torch
 
-        library = require("executorch.extension.pybindings.portable_lib", "executorch")
-        require("executorch.kernels.quantized", "executorch")  # registers the int8 embedding operators
         self._from_numpy = torch.from_numpy
         self._inputs = tuple(inputs)
         self._module: Any = None
         path = model if isinstance(model, Path) else _private_file(model)
         # Also runs when a forgotten engine is collected and when the process ends.
         self._remove = weakref.finalize(self, _unlink, None if path is model else path)
+        log = None
         try:
-            with _PROCESS_POOL:
+            with _PROCESS_POOL, native_log() as log:
+                library = _library()
                 library._unsafe_reset_threadpool(threads)
                 # From bytes it would keep a pointer into a buffer that nobody keeps.
                 self._module = library._load_for_executorch(str(path))
-            _check_method(self._module, self._inputs)
-        except BundleError:
+                _check_method(self._module, self._inputs)
+                self._try(shapes)
+        except EdgeBertError:
             self.close()
             raise
         except Exception as error:
             self.close()
-            raise failure(_NAME, "refuses the program", error) from error
+            raise failure(_NAME, "refuses the program", error, log.reason() if log else "") from error
+
+    def _try(self, shapes: Mapping[str, Any]) -> None:
+        """Run one text of padding: what is missing (an operator, say) shows here, where the log is read."""
+        length = (shapes["lengths"] or [shapes["min_length"]])[0]
+        ids = [np.zeros((1, spec.per_length * length), dtype=np.int64) for spec in self._inputs]
+        self._module.run_method("forward", tuple(self._from_numpy(item) for item in ids))
 
     def run(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
         """See `Engine`."""
@@ -86,6 +95,15 @@ class ExecuTorchEngine:
 def _unlink(path: Path | None) -> None:
     if path is not None:
         path.unlink(missing_ok=True)
+
+
+def _library() -> Any:
+    """The binding, which calls itself experimental each time it is imported."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        library = require("executorch.extension.pybindings.portable_lib", "executorch")
+        require("executorch.kernels.quantized", "executorch")  # registers the int8 embedding operators
+    return library
 
 
 def _private_file(model: bytes) -> Path:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from edgebert_runtime.engines import REFUSED_TFLITE, checked_logits, failure
+from edgebert_runtime.engines.native_log import native_log
 from edgebert_runtime.errors import BundleError, EdgeBertError, MissingExtraError, require
 from edgebert_runtime.features import InputSpec
 
@@ -29,11 +30,13 @@ class LiteRtEngine:
         """See `Engine`. `shapes["lengths"]` must name the signatures."""
         interpreter_module = _import()
         source = {"model_path": str(model)} if isinstance(model, Path) else {"model_content": model}
+        log = None
         try:
-            interpreter = interpreter_module.Interpreter(num_threads=threads, **source)
-            signatures = interpreter.get_signature_list()
+            with native_log() as log:
+                interpreter = interpreter_module.Interpreter(num_threads=threads, **source)
+                signatures = interpreter.get_signature_list()
         except Exception as error:  # ValueError or RuntimeError, by the kind of damage
-            raise failure(_NAME, "refuses the graph", error) from error
+            raise failure(_NAME, "refuses the graph", error, log.reason() if log else "") from error
         self._model = model  # LiteRT points into these bytes and does not own them
         self._inputs = tuple(inputs)
         self._lock = threading.Lock()
@@ -60,7 +63,8 @@ class LiteRtEngine:
     def _runner(self, length: int) -> Any:
         """Buffers are allocated for the lengths that are used, not for all of them."""
         if length not in self._runners:
-            self._runners[length] = self._interpreter.get_signature_runner(f"seq{length}")
+            with native_log():  # it announces its delegate
+                self._runners[length] = self._interpreter.get_signature_runner(f"seq{length}")
         return self._runners[length]
 
     def close(self) -> None:
