@@ -167,6 +167,7 @@ class Trainer:
                         self._save()
                         saved = time.monotonic()
         self.network.load_state_dict(self.state.best_weights)
+        self.state.best_weights = {}  # as large as the network itself
         return self.state
 
     def _batches(self) -> list[np.ndarray]:
