@@ -100,7 +100,9 @@ def split_pair(text: Text, pair: bool) -> tuple[str, str | None]:
     """
     if pair != isinstance(text, tuple):
         raise ValueError(
-            "this model takes pairs of texts: give (text_a, text_b)" if pair else "this model takes one text, not a pair"
+            "this model takes pairs of texts: give (text_a, text_b)"
+            if pair
+            else "this model takes one text, not a pair"
         )
     return text if isinstance(text, tuple) else (text, None)
 
@@ -152,7 +154,9 @@ class WordPiece:
             clean_text=True, handle_chinese_chars=True, strip_accents=self.strip_accents, lowercase=self.lowercase
         )
         tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
-        tokenizer.post_processor = tokenizers.processors.BertProcessing(("[SEP]", ids["[SEP]"]), ("[CLS]", ids["[CLS]"]))
+        tokenizer.post_processor = tokenizers.processors.BertProcessing(
+            ("[SEP]", ids["[SEP]"]), ("[CLS]", ids["[CLS]"])
+        )
         tokenizer.enable_truncation(self.max_length, strategy="longest_first")
         return tokenizer
 

@@ -51,7 +51,9 @@ class Channel:
     def __post_init__(self) -> None:
         low, high = self.orders
         if self.kind not in ("word", "char") or not 1 <= low <= high <= 8 or self.rows < 1 or self.width < 1:
-            raise ValueError(f"n-gram channel {self.name!r}: kind must be word or char, 1 <= n <= 8, rows and width positive")
+            raise ValueError(
+                f"n-gram channel {self.name!r}: kind must be word or char, 1 <= n <= 8, rows and width positive"
+            )
 
     @property
     def per_length(self) -> int:
@@ -150,7 +152,9 @@ class NgramFeaturizer:
                 raise ValueError(f"the table of channel {channel.name!r} is not sorted or has too many rows")
         self.channels, self.keys = tuple(channels), tuple(keys)
         self.max_length, self.pair = max_length, pair
-        names = [(c.name + suffix, c, k) for suffix in ("", "_b")[: 1 + pair] for c, k in zip(channels, keys, strict=True)]
+        names = [
+            (c.name + suffix, c, k) for suffix in ("", "_b")[: 1 + pair] for c, k in zip(channels, keys, strict=True)
+        ]
         self.inputs = tuple(InputSpec(name, c.per_length, len(k) + 1) for name, c, k in names)
         self._hasher = NgramHasher(channels, max_length)
 

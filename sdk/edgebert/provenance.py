@@ -23,4 +23,9 @@ def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
 
 def provenance(job: Mapping[str, Any], seconds: float) -> dict[str, Any]:
     """For run.json and the manifest: the job, how long it trained (s), versions and processor kind."""
-    return {"job": dict(job), "training_seconds": round(seconds, 1), "versions": versions(), "machine": platform.machine()}
+    return {
+        "job": dict(job),
+        "training_seconds": round(seconds, 1),
+        "versions": versions(),
+        "machine": platform.machine(),
+    }

@@ -1,11 +1,11 @@
 """Run folders: what `finetune` and `distill` leave behind and every later command reads.
 
-    run.json             what it is: kind, student, config, task, labels, lengths, metrics, provenance
-    model.safetensors    a student's weights, or a teacher's classification head
-    encoder/             a teacher's encoder and tokenizer, in Hugging Face's own layout
-    tokenizer/           a student's featurizer files
-    dev.jsonl.gz         the dev rows, so that an export can be checked without the dataset
-    metrics.jsonl        one line per dev check of the training
+run.json             what it is: kind, student, config, task, labels, lengths, metrics, provenance
+model.safetensors    a student's weights, or a teacher's classification head
+encoder/             a teacher's encoder and tokenizer, in Hugging Face's own layout
+tokenizer/           a student's featurizer files
+dev.jsonl.gz         the dev rows, so that an export can be checked without the dataset
+metrics.jsonl        one line per dev check of the training
 """
 
 from __future__ import annotations
@@ -72,7 +72,12 @@ class Run:
 
 
 def write_run(
-    folder: Path, description: Description, module: nn.Module, featurizer: Featurizer, dev: Sequence[Row], tokenizer: Any = None
+    folder: Path,
+    description: Description,
+    module: nn.Module,
+    featurizer: Featurizer,
+    dev: Sequence[Row],
+    tokenizer: Any = None,
 ) -> None:
     """Write a run folder; `run.json` comes last, so a folder that has one is complete.
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edgebert.distillation.batches import TrainingSet
     from edgebert.distillation.objectives import Sizes
     from edgebert.models import Student
-    from edgebert.recipe import DataSection, Recipe, TrainingSection
+    from edgebert.recipe import DataSection, Recipe
     from edgebert.run import Run
     from edgebert_runtime.features import Text
 
@@ -86,13 +86,13 @@ def _plan(recipe: str | Path | None, flags: Mapping[str, Any]) -> Recipe:
 
 
 def _distill(recipe: Recipe) -> Path:
+    import torch
+
     from edgebert.distillation import checkpoint
     from edgebert.distillation.trainer import Trainer
     from edgebert.models import Context, get_family
     from edgebert.recipe import TrainingSection, parse
     from edgebert.run import Description, folder_hash, load_run, write_run
-
-    import torch
 
     family = get_family(recipe.student.name)
     options = parse(family.options, recipe.student.options, "student")
@@ -267,5 +267,3 @@ def _metrics(task: Task, student: Student, teacher: Run, splits: Splits) -> dict
             if kept[split] is not None:
                 note(f"{split}: keeps {kept[split]:.1%} of the teacher's {task.metric} {known[split][task.metric]:.4f}")
     return {**found, "teacher": known, "retention": kept}
-
-

@@ -49,6 +49,9 @@ def finetune(
     Raises:
         EdgeBertError: one of its kinds, for bad data, a bad model or a full disk.
     """
+    import numpy as np
+    import torch
+
     from edgebert.distillation import checkpoint
     from edgebert.distillation.batches import TrainingSet
     from edgebert.distillation.objectives import make_objectives
@@ -56,9 +59,6 @@ def finetune(
     from edgebert.models.teacher import Teacher, featurizer_for, load_encoder, load_tokenizer
     from edgebert.recipe import TrainingSection, parse
     from edgebert.run import Description, write_run
-
-    import numpy as np
-    import torch
 
     chosen = get_task(task)
     out = Path(out)
@@ -68,7 +68,13 @@ def finetune(
     labels = chosen.labels_from(splits.train)
     gold = chosen.encode(splits.train, labels)
     pair = isinstance(splits.train[0].text, tuple)
-    job = {"command": "finetune", "model": str(model), "task": task, "data": splits.fingerprint, **settings.model_dump()}
+    job = {
+        "command": "finetune",
+        "model": str(model),
+        "task": task,
+        "data": splits.fingerprint,
+        **settings.model_dump(),
+    }
     if checkpoint.claim(out, job):
         note(f"{out} is finished already.")
         return out

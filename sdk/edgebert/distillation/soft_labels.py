@@ -71,7 +71,9 @@ def read_store(store: Path, classes: int) -> dict[bytes, np.ndarray]:
             if keys.shape != (len(logits), DIGEST) or logits.shape[1:] != (classes,):
                 raise ValueError(f"shapes {keys.shape} and {logits.shape}")
         except Exception as error:  # numpy and zipfile raise many kinds on a damaged file
-            raise EdgeBertError(f"the soft-label shard {path} is damaged ({error}); delete it and run again.") from error
+            raise EdgeBertError(
+                f"the soft-label shard {path} is damaged ({error}); delete it and run again."
+            ) from error
         for key, row in zip(keys, logits, strict=True):
             known[key.tobytes()] = row
     return known

@@ -21,7 +21,7 @@ from edgebert.distillation.batches import TrainingSet, collate, lengths_of, plan
 from edgebert.distillation.optimizers import make_optimizers, schedule
 from edgebert.models.outputs import Outputs
 from edgebert.recipe import TrainingSection
-from edgebert_runtime.features import Featurizer, Features
+from edgebert_runtime.features import Features, Featurizer
 
 # Texts scored at once outside of training; sorted by length, so a batch holds little padding.
 SCORE_BATCH = 64

@@ -48,7 +48,9 @@ def build(preset: MobileBertConfig, options: Options, context: Context) -> Stude
     if config.bottleneck % config.heads:
         raise UsageError(f"student: bottleneck {config.bottleneck} is not a multiple of heads {config.heads}.")
     if context.max_length > config.positions:
-        raise UsageError(f"training.max_length {context.max_length} is over the network's {config.positions} positions.")
+        raise UsageError(
+            f"training.max_length {context.max_length} is over the network's {config.positions} positions."
+        )
     featurizer = WordPiece(
         reader.vocabulary, reader.lowercase, context.max_length, context.pair, MIN_LENGTH, reader.strip_accents
     )

@@ -1,8 +1,8 @@
 """The n-gram student: embeddings of word and character n-grams, pooled, and a small network on top.
 
-After Ye et al. 2022 (arXiv 2110.08536): a deep averaging network whose parameters are nearly all embedding rows, of which
-a text touches only its own n-grams. Here each channel (words, word n-grams, character n-grams) has its own table and
-width, and is pooled apart.
+After Ye et al. 2022 (arXiv 2110.08536): a deep averaging network whose parameters are nearly all embedding rows, of
+which a text touches only its own n-grams. Here each channel (words, word n-grams, character n-grams) has its own table
+and width, and is pooled apart.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from torch import nn
 
 from edgebert.models.outputs import Outputs, masked_mean
 from edgebert_runtime.errors import DataError, EdgeBertError, require
-from edgebert_runtime.features import Featurizer, Features, InputSpec, Text, WordPiece, split_pair
+from edgebert_runtime.features import Features, Featurizer, InputSpec, Text, WordPiece, split_pair
 
 # Offline encoders that come as Python packages: name -> (module, attribute with the folder, how to install it).
 PACKAGED = {

@@ -1,4 +1,4 @@
-"""Embedding transfer: the student's embedding output imitates the teacher's (TinyBERT, arXiv 1909.10351, equation 9)."""
+"""Embedding transfer: the embedding output imitates the teacher's (TinyBERT, arXiv 1909.10351, equation 9)."""
 
 from __future__ import annotations
 
