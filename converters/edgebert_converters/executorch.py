@@ -44,12 +44,17 @@ class ExecuTorchConverter:
         from edgebert_converters import graph
 
         path = directory / f"model{self.suffix}"
-        module = graph.prepare(model, precision, keep_float, _byte_embedding)
-        kept = keep_float | graph.small_heads(model) if precision in graph.INT8 else frozenset()
+        # Of a table that is sliced (positions) the program would widen every row in every run: it stays float.
+        sliced = graph.sliced_embeddings(model) if precision in graph.INT8 else frozenset()
+        prepared = graph.prepare(model, precision, keep_float | sliced, _byte_embedding)
+        module = graph.Positional(prepared).eval()
+        kept = keep_float | sliced | graph.small_heads(model) if precision in graph.INT8 else frozenset()
         with quiet(f"executorch export of {model.name}"):
+            shapes: tuple[Any, ...] = graph.dynamic_length(model)
             if precision in graph.INT8:
                 module = _quantize(model, module, precision, kept)
-            summary = _lower(model, module, path)
+                (shapes,) = shapes  # the quantized module takes its inputs one by one, no longer as `*inputs`
+            summary = _lower(model, module, shapes, path)
         _log.info("executorch, %s, %s: %s", model.name, precision, summary)
         return Artifact(
             path=path,
@@ -84,14 +89,6 @@ def _byte_embedding(weight: torch.Tensor) -> Any:
     return ByteEmbedding(weight)
 
 
-def _shapes(model: ExportableModel) -> tuple[dict[int, Any], ...]:
-    from torch.export import Dim
-
-    featurizer = model.featurizer
-    length = Dim("length", min=featurizer.min_length, max=featurizer.max_length)
-    return tuple({1: length * spec.per_length if spec.per_length > 1 else length} for spec in featurizer.inputs)
-
-
 def _examples(model: ExportableModel) -> tuple[torch.Tensor, ...]:
     import torch
 
@@ -109,13 +106,14 @@ def _quantize(model: ExportableModel, module: Any, precision: Precision, kept: f
     )
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
+    from edgebert_converters import graph
     from edgebert_converters.calibrate import calibration_batches
 
     dynamic = precision is Precision.INT8
     config = get_symmetric_quantization_config(is_per_channel=True, is_dynamic=dynamic)
     quantizer = XNNPACKQuantizer().set_operator_type(torch.ops.aten.linear.default, config)
     quantizer.set_filter_function(lambda node: not _inside(node, kept))
-    exported = torch.export.export(module, _examples(model), dynamic_shapes=_shapes(model)).module()
+    exported = torch.export.export(module, _examples(model), dynamic_shapes=graph.dynamic_length(model)).module()
     prepared = prepare_pt2e(exported, quantizer)
     if dynamic:
         prepared(*_examples(model))  # the observers of weights must have seen them
@@ -128,10 +126,10 @@ def _quantize(model: ExportableModel, module: Any, precision: Precision, kept: f
 def _inside(node: Any, kept: frozenset[str]) -> bool:
     """Whether a node of an exported graph came from one of the kept modules."""
     stack = node.meta.get("nn_module_stack") or {}
-    return any(name.removeprefix("L['self'].") in kept for name, _ in stack.values())
+    return any(name.removeprefix("L['self'].").removeprefix("module.") in kept for name, _ in stack.values())
 
 
-def _lower(model: ExportableModel, module: Any, path: Path) -> str:
+def _lower(model: ExportableModel, module: Any, shapes: tuple[Any, ...], path: Path) -> str:
     """Write the program; returns one line about what runs in XNNPACK.
 
     Raises:
@@ -142,7 +140,7 @@ def _lower(model: ExportableModel, module: Any, path: Path) -> str:
     from executorch.devtools.backend_debug import get_delegation_info
     from executorch.exir import to_edge_transform_and_lower
 
-    program = torch.export.export(module, _examples(model), dynamic_shapes=_shapes(model))
+    program = torch.export.export(module, _examples(model), dynamic_shapes=shapes)
     lowered = to_edge_transform_and_lower(
         program, partitioner=[XnnpackPartitioner()], transform_passes=[_drop_empty_expands()]
     )

@@ -17,6 +17,9 @@ from edgebert_runtime.errors import ExportError
 
 INT8 = (Precision.INT8, Precision.INT8_STATIC)
 
+# An embedding below this many weights (token types) stays float: there is nothing to save.
+SMALL_TABLE_WEIGHTS = 1 << 12
+
 # A linear layer that only ever sees one vector a text (a classifier, the MLP after an embedding bag) does too
 # little work for int8 arithmetic to pay: below this many weights it stays float in every format.
 SMALL_HEAD_WEIGHTS = 1 << 18
@@ -54,6 +57,11 @@ class Int8Embedding(nn.Module):
         embed = nn.functional.embedding
         return embed(ids, self.rows).to(torch.float32) * embed(ids, self.scale)
 
+    @property
+    def weight(self) -> torch.Tensor:
+        """The whole table in float, for a network that slices it (positions) instead of looking rows up."""
+        return self.rows.to(torch.float32) * self.scale
+
 
 def prepare(
     model: ExportableModel,
@@ -78,7 +86,8 @@ def prepare(
                 f"{model.name}: module {name!r} is an EmbeddingBag, which the exporters refuse or turn into a loop; "
                 "export it as an Embedding with a masked sum"
             )
-        if precision in INT8 and isinstance(child, nn.Embedding) and name not in keep_float:
+        wanted = precision in INT8 and name not in keep_float
+        if wanted and isinstance(child, nn.Embedding) and child.weight.numel() > SMALL_TABLE_WEIGHTS:
             _replace(module, name, embedding(child.weight))
     for parameter in module.parameters():
         parameter.requires_grad_(False)
@@ -98,6 +107,44 @@ def _shared_copy(module: nn.Module) -> nn.Module:
 def _replace(module: nn.Module, name: str, new: nn.Module) -> None:
     parent, _, leaf = name.rpartition(".")
     setattr(module.get_submodule(parent) if parent else module, leaf, new)
+
+
+class Positional(nn.Module):
+    """Calls a module with its inputs in order. Exporters describe `*inputs` otherwise than named arguments; behind
+    this wrapper every student looks the same, and its own modules are found below `PREFIX`."""
+
+    PREFIX = "module."
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, *inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Ids `[batch, per_length * length]` each, to {"logits": [batch, classes]}."""
+        outputs: dict[str, torch.Tensor] = self.module(*inputs)
+        return outputs
+
+
+def dynamic_length(model: ExportableModel, batch: object = None) -> tuple[tuple[dict[int, object], ...]]:
+    """`dynamic_shapes` for an export of `Positional`: the length within the featurizer's limits, and perhaps the batch.
+
+    Args:
+        batch: a torch.export.Dim, or None for a fixed batch.
+    """
+    featurizer = model.featurizer
+    length = torch.export.Dim("length", min=featurizer.min_length, max=featurizer.max_length)
+    fixed: dict[int, object] = {} if batch is None else {0: batch}
+    return (
+        tuple({**fixed, 1: length * spec.per_length if spec.per_length > 1 else length} for spec in featurizer.inputs),
+    )
+
+
+def sliced_embeddings(model: ExportableModel) -> frozenset[str]:
+    """Names of the embeddings of which forward uses the weights directly, instead of looking rows up."""
+    called: set[str] = set()
+    _watch(model, nn.Embedding, lambda name, _: called.add(name))
+    tables = {name for name, child in model.module.named_modules() if isinstance(child, nn.Embedding)}
+    return frozenset(tables - called)
 
 
 def example_inputs(model: ExportableModel, length: int, batch: int, dtype: torch.dtype) -> tuple[torch.Tensor, ...]:
@@ -120,21 +167,32 @@ def linears(module: nn.Module) -> Iterator[tuple[str, nn.Linear]]:
 def small_heads(model: ExportableModel) -> frozenset[str]:
     """Names of small linear layers that see one vector a text; see `SMALL_HEAD_WEIGHTS`."""
     seen: dict[str, int] = {}
-    handles = []
-    for name, layer in linears(model.module):
 
-        def note(_: nn.Module, args: tuple[torch.Tensor, ...], name: str = name) -> None:
-            seen[name] = max(seen.get(name, 0), args[0].dim())
+    def note(name: str, argument: torch.Tensor) -> None:
+        seen[name] = max(seen.get(name, 0), argument.dim())
 
-        handles.append(layer.register_forward_pre_hook(note))
+    _watch(model, nn.Linear, note)
+    small = {name for name, layer in linears(model.module) if layer.weight.numel() <= SMALL_HEAD_WEIGHTS}
+    return frozenset(name for name in small if seen.get(name) == 2)
+
+
+def _watch(model: ExportableModel, kind: type[nn.Module], note: Callable[[str, torch.Tensor], object]) -> None:
+    """Run one example through the model and call `note(name, first argument)` for each call of a module of `kind`."""
+
+    def hook(name: str) -> Callable[[nn.Module, tuple[torch.Tensor, ...]], None]:
+        return lambda _, args: (note(name, args[0]), None)[1]
+
+    handles = [
+        child.register_forward_pre_hook(hook(name))
+        for name, child in model.module.named_modules()
+        if isinstance(child, kind)
+    ]
     try:
         with torch.no_grad():
             model.module(*example_inputs(model, example_length(model), 1, torch.int64))
     finally:
         for handle in handles:
             handle.remove()
-    small = {name for name, layer in linears(model.module) if layer.weight.numel() <= SMALL_HEAD_WEIGHTS}
-    return frozenset(name for name in small if seen.get(name) == 2)
 
 
 class NamedForward(nn.Module):

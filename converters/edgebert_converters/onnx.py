@@ -93,18 +93,12 @@ def _export(model: ExportableModel, module: Any) -> onnx.ModelProto:
 
     from edgebert_converters import graph
 
-    featurizer = model.featurizer
-    batch = Dim("batch")
-    length = Dim("length", min=featurizer.min_length, max=featurizer.max_length)
-    shapes = tuple(
-        {0: batch, 1: length * spec.per_length if spec.per_length > 1 else length} for spec in featurizer.inputs
-    )
     program = torch.onnx.export(
-        module,
+        graph.Positional(module).eval(),
         graph.example_inputs(model, graph.example_length(model), 2, torch.int64),
-        input_names=[spec.name for spec in featurizer.inputs],
+        input_names=[spec.name for spec in model.featurizer.inputs],
         output_names=["logits"],
-        dynamic_shapes=shapes,
+        dynamic_shapes=graph.dynamic_length(model, Dim("batch")),
         opset_version=OPSET,
         dynamo=True,
         external_data=False,
@@ -123,7 +117,7 @@ def _module_of(node: onnx.NodeProto) -> str:
     for item in node.metadata_props:
         if item.key == "pkg.torch.onnx.name_scopes":
             scopes = ast.literal_eval(item.value)
-            return str(scopes[-2]) if len(scopes) > 1 else ""
+            return str(scopes[-2]).removeprefix("module.") if len(scopes) > 1 else ""
     return ""
 
 
