@@ -25,6 +25,7 @@ from edgebert.cli.options import PATH, data_options, given, training_options
     batch_size="the student's",
     learning_rate="the student's",
     max_length="the student's",
+    precision="the student's",
     seed="the recipe's",
 )
 def command(**options: Any) -> None:

@@ -17,8 +17,7 @@ from edgebert.cli.options import PATH, data_options, given, training_options
 @data_options
 @click.option("--out", required=True, type=PATH, metavar="DIR", help="Folder of the teacher.")
 @click.option("--task", metavar="NAME", help="What is asked of the model. Default: classification.")
-@training_options(epochs="3", batch_size="32", learning_rate="5e-05", max_length="128", seed="0")
-@click.option("--precision", metavar="auto|fp32|bf16", help="Numbers to train with. Default: auto.")
+@training_options(epochs="3", batch_size="32", learning_rate="5e-05", max_length="128", precision="auto", seed="0")
 def command(**options: Any) -> None:
     """Train an encoder on labelled text: the teacher.
 

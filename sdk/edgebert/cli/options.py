@@ -62,7 +62,9 @@ data_options = _stack(
 )
 
 
-def training_options(epochs: str, batch_size: str, learning_rate: str, max_length: str, seed: str) -> Callable[[F], F]:
+def training_options(
+    epochs: str, batch_size: str, learning_rate: str, max_length: str, precision: str, seed: str
+) -> Callable[[F], F]:
     """The options of a training run; the arguments say what the defaults are."""
     count = click.IntRange(min=1)
     rate = click.FloatRange(min=0, min_open=True)
@@ -71,5 +73,6 @@ def training_options(epochs: str, batch_size: str, learning_rate: str, max_lengt
         option("--batch-size", count, "N", f"Texts a step. Default: {batch_size}."),
         option("--learning-rate", rate, "F", f"Peak learning rate. Default: {learning_rate}."),
         option("--max-length", count, "N", f"Tokens kept of a text. Default: {max_length}."),
+        option("--precision", str, "auto|fp32|bf16", f"Numbers to train with. Default: {precision}."),
         option("--seed", click.IntRange(min=0), "N", f"Seed of the random numbers. Default: {seed}."),
     )
