@@ -83,13 +83,24 @@ def load_featurizer(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Fe
         BundleError: an unknown type, a missing or wrong field, a damaged table.
     """
     kind = spec.get("type")
-    if kind not in FEATURIZERS:
+    if not isinstance(kind, str) or kind not in FEATURIZERS:
         raise BundleError(f"featurizer type {kind!r} is unknown; known: {', '.join(FEATURIZERS)}")
     try:
         featurizer: Featurizer = resolve(FEATURIZERS[kind]).from_spec(spec, read)  # type: ignore[attr-defined]
-    except (KeyError, TypeError, ValueError) as error:
-        raise BundleError(f"the {kind} featurizer cannot be read: {error}") from error
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        detail = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
+        raise BundleError(f"the {kind} featurizer cannot be read: {detail}") from error
     return featurizer
+
+
+def check_lengths(min_length: int, max_length: int, least: int = 1) -> None:
+    """Refuse lengths that no featurizer can have.
+
+    Raises:
+        ValueError: not `1 <= min_length <= max_length <= 1,000,000`, or a maximum under `least`.
+    """
+    if not 1 <= min_length <= max_length <= 1_000_000 or max_length < least:
+        raise ValueError(f"min_length {min_length} and max_length {max_length} are impossible (the least is {least})")
 
 
 def split_pair(text: Text, pair: bool) -> tuple[str, str | None]:
@@ -117,7 +128,7 @@ class WordPiece:
             half of a pair first.
         min_length: the shortest input that the network takes.
     Raises:
-        ValueError: a special token is missing, or [PAD] is not the first entry.
+        ValueError: a special token is missing, [PAD] is not the first entry, or a length makes no sense.
     """
 
     def __init__(
@@ -134,6 +145,7 @@ class WordPiece:
                 raise ValueError(f"the vocabulary has no {token} entry")
         if vocabulary[0] != "[PAD]":
             raise ValueError("the first vocabulary entry must be [PAD]")
+        check_lengths(min_length, max_length, least=3)  # [CLS], [SEP] and the second [SEP] of a pair
         self.vocabulary = list(vocabulary)
         self.lowercase, self.strip_accents, self.pair = lowercase, strip_accents, pair
         self.max_length, self.min_length = max_length, min_length

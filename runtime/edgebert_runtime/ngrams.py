@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from edgebert_runtime.features import Features, InputSpec, Text, split_pair
+from edgebert_runtime.features import Features, InputSpec, Text, check_lengths, split_pair
 
 # A word keeps its inner apostrophes ("don't", "n't"), every other visible character is a word of its own: negation
 # and punctuation carry sentiment, and scikit-learn's default pattern loses both.
@@ -28,6 +28,8 @@ MASK = 0xFFFFFFFFFFFFFFFF
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, odd
 # In-vocabulary character n-grams a word brings on average is about 8; 12 leaves room, the rest is cut.
 CHARACTERS_PER_WORD = 12
+LONGEST = 64  # character n-grams are taken of this many first characters of a word
+REMEMBERED = 100_000  # words whose hashes are kept
 
 
 @dataclass(frozen=True)
@@ -105,10 +107,11 @@ class NgramHasher:
     def _word(self, word: str) -> tuple[int, tuple[np.ndarray, ...]]:
         known = self._words.get(word)
         if known is None:
-            points = np.array([ord(c) for c in f"<{word[:64]}>"], dtype=np.uint64)
+            points = np.array([ord(c) for c in f"<{word[:LONGEST]}>"], dtype=np.uint64)
             grams = tuple(rolling_hashes(points, *channel.orders) for channel in self._char_channels)
             known = (word_hash(word), grams)
-            if len(self._words) < 1_000_000:  # bounded: a long-lived process may meet any number of words
+            # Bounded (about 50 MB): a long-lived process may meet any number of words, of any length.
+            if len(self._words) < REMEMBERED and len(word) <= LONGEST:
                 self._words[word] = known
         return known
 
@@ -150,6 +153,7 @@ class NgramFeaturizer:
         for channel, table in zip(channels, keys, strict=True):
             if len(table) > channel.rows or np.any(table[1:] <= table[:-1]):
                 raise ValueError(f"the table of channel {channel.name!r} is not sorted or has too many rows")
+        check_lengths(self.min_length, max_length)
         self.channels, self.keys = tuple(channels), tuple(keys)
         self.max_length, self.pair = max_length, pair
         names = [

