@@ -1,9 +1,4 @@
-"""EdgeModel: text in, prediction out.
-
-    with EdgeModel.load("intents.edgebert") as model:
-        for prediction in model.predict(["turn on the lights", "what is the weather"]):
-            print(prediction.label, prediction.probability)
-"""
+"""EdgeModel: text in, prediction out. `EdgeModel.load(path).predict(texts)` is all that most programs need."""
 
 from __future__ import annotations
 

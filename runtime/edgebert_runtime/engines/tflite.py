@@ -55,17 +55,21 @@ class LiteRtEngine:
             if self._interpreter is None:
                 raise EdgeBertError("this model is closed; load it again")
             try:
-                logits = self._runner(length)(**feed)["logits"]
+                logits = self._invoke(length, feed)
             except Exception as error:
                 raise failure(_NAME, "could not run the graph", error) from error
             return checked_logits(logits, len(batch[first.name]), _NAME)
 
-    def _runner(self, length: int) -> Any:
-        """Buffers are allocated for the lengths that are used, not for all of them."""
-        if length not in self._runners:
-            with native_log():  # it announces its delegate
-                self._runners[length] = self._interpreter.get_signature_runner(f"seq{length}")
-        return self._runners[length]
+    def _invoke(self, length: int, feed: Mapping[str, np.ndarray]) -> Any:
+        """Buffers are allocated when a length is first used, not for all of them at the start."""
+        runner = self._runners.get(length)
+        if runner is not None:
+            return runner(**feed)["logits"]
+        with native_log():  # LiteRT announces its delegate when it allocates
+            runner = self._interpreter.get_signature_runner(f"seq{length}")
+            logits = runner(**feed)["logits"]
+        self._runners[length] = runner
+        return logits
 
     def close(self) -> None:
         """See `Engine`."""
