@@ -128,8 +128,9 @@ def export_model(
         request = _Request(model, known, chosen, max_size, max_drop, created, work, log)
         ladders = [_climb(request, converter(name)) for name in usable]
         passed = {ladder.format: ladder.passed for ladder in ladders if ladder.passed is not None}
-        if not passed:
-            raise ExportError(_why_not(request, ladders))
+        failed = [ladder for ladder in ladders if ladder.passed is None]
+        if failed and (format == "all" or not passed):
+            raise ExportError(_why_not(request, failed))
         times = _latencies(request, passed) if format == "auto" and len(passed) > 1 else {}
         if format == "auto":
             best = min(passed, key=lambda name: times.get(name, 0.0))

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgebert.data import Columns, Row, read_rows
+from edgebert.data import Columns, Row, Splits, read_rows
 from edgebert_runtime.errors import EdgeBertError
 from edgebert_runtime.features import Featurizer, load_featurizer
 from edgebert_runtime.files import atomic_write
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 RECORD = "run.json"
+SAMPLE = 200  # train rows kept for calibration
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,15 @@ class Run:
     module: nn.Module
     featurizer: Featurizer
 
-    def dev_rows(self) -> list[Row]:
-        """The dev rows that were stored with the run."""
-        path = self.folder / "dev.jsonl.gz"
+    def rows(self, name: str) -> list[Row]:
+        """The `dev` rows or the `sample` of train rows that were stored with the run.
+
+        Raises:
+            EdgeBertError: there are none, or the file is damaged.
+        """
+        path = self.folder / f"{name}.jsonl.gz"
         if not path.is_file():
-            raise EdgeBertError(f"{self.folder} holds no dev rows (dev.jsonl.gz); an export cannot be checked without.")
+            raise EdgeBertError(f"{self.folder} holds no {path.name}; an export needs it. Run finetune or distill again.")
         return list(read_rows(path, Columns()))
 
 
@@ -76,7 +81,7 @@ def write_run(
     description: Description,
     module: nn.Module,
     featurizer: Featurizer,
-    dev: Sequence[Row],
+    splits: Splits,
     tokenizer: Any = None,
 ) -> None:
     """Write a run folder; `run.json` comes last, so a folder that has one is complete.
@@ -95,7 +100,9 @@ def write_run(
     for name, content in featurizer.files().items():
         _write(folder / name, content)
     _write(folder / "model.safetensors", save(weights))
-    _write(folder / "dev.jsonl.gz", _pack_rows(dev))
+    _write(folder / "dev.jsonl.gz", _pack_rows(splits.dev))
+    step = max(1, len(splits.train) // SAMPLE)
+    _write(folder / "sample.jsonl.gz", _pack_rows(splits.train[::step][:SAMPLE]))
     _write(folder / RECORD, json.dumps({"schema": SCHEMA, **asdict(description)}, indent=1).encode())
 
 

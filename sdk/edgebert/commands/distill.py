@@ -148,7 +148,7 @@ def _distill(recipe: Recipe) -> Path:
             metrics=_metrics(task, student, master, splits),
             provenance=provenance(job, state.seconds),
         )
-        write_run(out, description, student.module.cpu(), student.featurizer, splits.dev)
+        write_run(out, description, student.module.cpu(), student.featurizer, splits)
         checkpoint.remove(out)
         report(description.metrics)
     return out

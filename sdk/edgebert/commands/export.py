@@ -74,7 +74,7 @@ def exportable(run: Run) -> ExportableModel:
     description = run.description
     if run.featurizer.spec()["type"] == "huggingface":
         raise UsageError(f"{run.folder}: only WordPiece models can be exported; distill a student from this teacher.")
-    task, rows = get_task(description.task), run.dev_rows()
+    task, rows = get_task(description.task), run.rows("dev")
     gold = task.encode(rows, description.labels)
     student = description.kind == "student"
     buckets = get_family(description.student).buckets if student else (32, 64, 128, 256, 512)
@@ -90,6 +90,7 @@ def exportable(run: Run) -> ExportableModel:
         dev_texts=tuple(row.text for row in rows),
         score=lambda logits: float(task.metrics(logits, gold, description.labels)[task.metric]),
         metric=task.metric,
+        calibration_texts=tuple(row.text for row in run.rows("sample")),
         metrics=_metrics(description.metrics, student),
         provenance=dict(description.provenance),
     )

@@ -107,7 +107,7 @@ def finetune(
             metrics=measure(chosen, network, featurizer, splits, labels),
             provenance=provenance(job, state.seconds),
         )
-        write_run(out, description, network.cpu(), featurizer, splits.dev, tokenizer)
+        write_run(out, description, network.cpu(), featurizer, splits, tokenizer)
         checkpoint.remove(out)
         report(description.metrics)
     return out
