@@ -46,7 +46,7 @@ def choose(kind: str, name: str, known: Iterable[str]) -> str:
     Raises:
         UsageError: naming the known ones and, where one is near, the closest match.
     """
-    names = list(known)
+    names = [str(item) for item in known]  # members of an enum too
     if name in names:
         return name
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
