@@ -168,6 +168,37 @@ def test_logits_are_checked(logits: np.ndarray, reason: str) -> None:
         load_engine("onnx", write_constant_onnx(logits, "scores"), inputs, shapes)
 
 
+@pytest.mark.parametrize("location", ["secret.bin", "../{folder}/secret.bin", "{absolute}/secret.bin"])
+def test_onnx_reads_no_file_outside_the_bundle(location: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights may be "external data": a graph that says so could read any file on the machine."""
+    onnx = pytest.importorskip("onnx")
+    helper, types = onnx.helper, onnx.TensorProto
+    np.ones(64, dtype=np.float32).tofile(tmp_path / "secret.bin")
+    weights = types(name="weights", data_type=types.FLOAT, dims=[1, 64], data_location=types.EXTERNAL)
+    place = location.format(folder=tmp_path.name, absolute=tmp_path)
+    for key, value in (("location", place), ("offset", "0"), ("length", "256")):
+        weights.external_data.add(key=key, value=value)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["ids"], ["x"], to=types.FLOAT),
+            helper.make_node("Mul", ["x", "weights"], ["logits"]),
+        ],
+        "external",
+        [helper.make_tensor_value_info("ids", types.INT64, ["batch", "length"])],
+        [helper.make_tensor_value_info("logits", types.FLOAT, ["batch", 64])],
+        [weights],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9).SerializeToString()
+    monkeypatch.chdir(tmp_path)
+    inputs, shapes = [InputSpec("ids", 1, 10)], {"batch": None, "lengths": None, "min_length": 1, "max_length": 64}
+    with pytest.raises(BundleError, match="refuses the graph"):
+        load_engine("onnx", model, inputs, shapes)
+    if location == "secret.bin":  # beside a graph on disk, which its owner gave by path, it is as good as the graph
+        (tmp_path / "graph.onnx").write_bytes(model)
+        engine = load_engine("onnx", tmp_path / "graph.onnx", inputs, shapes)
+        assert engine.run({"ids": np.full((1, 1), 3, dtype=np.int32)}).tolist() == [[3.0] * 64]
+
+
 def test_executorch_leaves_no_file(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     format, graph, inputs, shapes, golden = parts(tiny("executorch"))

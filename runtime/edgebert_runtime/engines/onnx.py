@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,10 @@ class OnnxEngine:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # what goes wrong is raised; warnings about optimisations help nobody here
+        if not isinstance(model, Path):
+            # Bytes have no folder, so weights in other files would be looked for in the working directory: a bundle
+            # could have a file outside itself read. Below a device there is nothing to find.
+            options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
         source = str(model) if isinstance(model, Path) else model
         try:
             session = runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
