@@ -113,7 +113,7 @@ def _family(name: str, **training: Any) -> Family:
         options=Options,
         build=lambda options, context: build(preset, options, context),
         load=load,
-        training={"epochs": 3, "batch_size": 32, "max_length": 128, **training},
+        training={"epochs": 3, "batch_size": 64, "max_length": 128, **training},
         objectives={
             "logits": {"weight": 0.7, "temperature": 2.0},
             "hard_labels": {"weight": 0.3},
@@ -123,6 +123,6 @@ def _family(name: str, **training: Any) -> Family:
     )
 
 
-MINI = _family("mobilebert-mini", learning_rate=5e-4)
+MINI = _family("mobilebert-mini", learning_rate=7e-4)
 TINY = _family("mobilebert-tiny", learning_rate=3e-4)
 BASE = _family("mobilebert", learning_rate=3e-4)
