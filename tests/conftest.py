@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import random
 import re
 import subprocess
 import sys
@@ -55,6 +57,59 @@ def full_disk() -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run([sys.executable, "-c", prelude + code], cwd=cwd, capture_output=True, text=True)
 
     return run
+
+
+ANIMALS = ("cat", "dog", "bird", "horse", "frog", "cow")
+TOOLS = ("hammer", "saw", "drill", "wrench", "ladder", "nail")
+DETAILS = ("in the garden", "near the old house", "this morning", "on a table", "by the river", "again !")
+FRAMES = ("the {} is here {}", "i saw a {} {}", "a {} , not a lamp , {}", "is there no {} {} ?")
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with train, dev and test: sentences about an animal or a tool, which one word decides."""
+    sentences = [
+        (frame.format(word, detail), label)
+        for frame in FRAMES
+        for label, words in (("animal", ANIMALS), ("tool", TOOLS))
+        for word in words
+        for detail in DETAILS
+    ]
+    random.Random(7).shuffle(sentences)
+    folder = tmp_path_factory.mktemp("tiny_data")
+    for name, start, end in (("train", 0, 200), ("dev", 200, 240), ("test", 240, 280)):
+        rows = [json.dumps({"text": text, "label": label}) for text, label in sentences[start:end]]
+        (folder / f"{name}.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in Hugging Face's layout: BERT, 2 layers x 32, 2 heads, lower-case WordPiece, random weights."""
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    words = {word for text in (*FRAMES, *DETAILS, *ANIMALS, *TOOLS) for word in text.replace("{}", "").split()}
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+    pieces = ["ing", "ed", "er", "est", "ly", "tion", "un", "re", "th", "st", "an", "en", "on", "in", "at", "or"]
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *"!?.,;:'\"-()", *sorted(words - set(letters))]
+    tokens += [f"##{piece}" for piece in (*letters, *pieces)]
+    tokens += [f"word{i}" for i in range(300 - len(tokens))]
+    folder = tmp_path_factory.mktemp("tiny_encoder")
+    (folder / "vocab.txt").write_text("\n".join(dict.fromkeys(tokens)) + "\n", encoding="utf-8")
+    tokenizer = transformers.BertTokenizerFast.from_pretrained(str(folder), do_lower_case=True, model_max_length=64)
+    torch.manual_seed(5)
+    config = transformers.BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        initializer_range=0.2,  # wide enough that layers and words can be told apart
+    )
+    transformers.BertModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
 
 
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgebert.commands.finetune import dev_check, measure, report
+from edgebert.commands.finetune import check_labels, dev_check, measure, report
 from edgebert.console import note
 from edgebert.data import Columns, Splits, load_splits, stream_texts
 from edgebert.evaluation import retention
@@ -58,7 +58,12 @@ def distill(
     """
     section = {"path": data, "train": train, "dev": dev, "test": test, "unlabelled_column": unlabelled_column}
     section |= {"text_column": text_column, "text_pair_column": text_pair_column, "label_column": label_column}
-    training = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    training: dict[str, Any] = {
+        "seed": seed,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+    }
     training |= {"max_length": max_length, "precision": precision}
     plan = _plan(
         recipe,
@@ -89,7 +94,8 @@ def _distill(recipe: Recipe) -> Path:
     import torch
 
     from edgebert.distillation import checkpoint
-    from edgebert.distillation.trainer import Trainer
+    from edgebert.distillation.objectives import make_objectives
+    from edgebert.distillation.trainer import Trainer, processes
     from edgebert.models import Context, get_family
     from edgebert.recipe import TrainingSection, parse
     from edgebert.run import Description, folder_hash, load_run, write_run
@@ -100,9 +106,13 @@ def _distill(recipe: Recipe) -> Path:
     wanted = recipe.objectives if recipe.objectives is not None else family.objectives
     out = Path(recipe.out)
     splits = _load(recipe.data)
-    master = load_run(recipe.teacher)
+    pair = isinstance(splits.train[0].text, tuple)
+    master = load_run(recipe.teacher, pair)
+    if master.description.pair != pair:
+        kinds = ("pairs of texts", "single ones") if master.description.pair else ("single texts", "pairs")
+        raise UsageError(f"the teacher {recipe.teacher} reads {kinds[0]}, but the train data holds {kinds[1]}.")
     task, labels = get_task(master.description.task), master.description.labels
-    gold = task.encode(splits.train, labels)
+    gold = check_labels(task, splits, labels)
     extra = _unlabelled(recipe.data, splits)
     job = {
         "command": "distill",
@@ -118,11 +128,11 @@ def _distill(recipe: Recipe) -> Path:
         return out
     torch.manual_seed(settings.seed)  # a student starts the same way each time
     texts: list[Text] = [row.text for row in splits.train] + extra
-    pair = isinstance(texts[0], tuple)
+    master.module.to(processes().device)
     context = Context(master.module, master.featurizer, len(labels), pair, settings.max_length, lambda: iter(texts))  # type: ignore[arg-type]
     student = family.build(options, context)
     note(_headline(recipe, student, splits, extra))
-    objectives = _objectives(wanted, student, master)
+    objectives = make_objectives(wanted, _sizes(student.config), _teacher_sizes(master))
     needs = frozenset().union(*(objective.needs for objective in objectives.values()))  # type: ignore[arg-type]
     trainer = Trainer(
         student.module,
@@ -134,6 +144,8 @@ def _distill(recipe: Recipe) -> Path:
         dev_check(task, student.featurizer, splits.dev, labels),
         _live_teacher(master, student, needs),
     )
+    if trainer.main:
+        checkpoint.begin(out, job)
     state = trainer.train()
     if trainer.main:
         description = Description(
@@ -183,26 +195,6 @@ def _headline(recipe: Recipe, student: Student, splits: Splits, extra: Sequence[
     )
 
 
-def _objectives(wanted: Mapping[str, Mapping[str, Any]], student: Student, teacher: Run) -> Any:
-    """The objectives of this run.
-
-    Raises:
-        UsageError: none is left, or one needs layers that this student has not.
-    """
-    from edgebert.distillation.objectives import OBJECTIVES, make_objectives
-    from edgebert_runtime.errors import choose, resolve
-
-    ours, theirs = _sizes(student.config), _teacher_sizes(teacher)
-    for name in wanted:
-        kind: Any = resolve(OBJECTIVES[choose("objective", name, OBJECTIVES)])
-        if kind.needs & {"hidden", "attentions"} and (ours is None or theirs is None):
-            raise UsageError(f"the objective {name!r} compares layers, and this student has none; leave it out.")
-    objectives = make_objectives(wanted, ours, theirs)
-    if not objectives:
-        raise UsageError("objectives: every weight is 0, so there is nothing to learn.")
-    return objectives
-
-
 def _sizes(config: Mapping[str, Any]) -> Sizes | None:
     from edgebert.distillation.objectives import Sizes
 
@@ -223,13 +215,14 @@ def _training_set(
     import numpy as np
 
     from edgebert.distillation.batches import TrainingSet
+    from edgebert.distillation.objectives import LAYERS
     from edgebert.distillation.soft_labels import cache_folder, soft_labels
     from edgebert.run import folder_hash
 
     labels = np.full(len(texts), -1, dtype=np.int64)
     labels[: len(gold)] = gold
     features = student.featurizer(texts)
-    if needs & {"hidden", "attentions"}:
+    if needs & LAYERS:
         return TrainingSet(features, labels, teacher_features=features)
     logits = None
     if "logits" in needs:
@@ -244,14 +237,17 @@ def _live_teacher(teacher: Run, student: Student, needs: frozenset[str]) -> Any:
     Raises:
         UsageError: layers can only be compared where both read the same tokens.
     """
+    from edgebert.distillation.objectives import LAYERS
+    from edgebert.models.teacher import check_positions
     from edgebert_runtime.features import WordPiece
 
-    if not needs & {"hidden", "attentions"}:
+    if not needs & LAYERS:
         return None
     ours, theirs = student.featurizer, teacher.featurizer
     if not (isinstance(ours, WordPiece) and isinstance(theirs, WordPiece) and ours.vocabulary == theirs.vocabulary):
         raise UsageError("objectives that compare layers need a student and a teacher with the same vocabulary.")
     network: Any = teacher.module
+    check_positions(network.encoder, ours.max_length)
     return (network.eager() if "attentions" in needs else network), ours
 
 
@@ -259,7 +255,10 @@ def _metrics(task: Task, student: Student, teacher: Run, splits: Splits) -> dict
     """The student's metrics, the teacher's, and what is kept of them."""
     labels = teacher.description.labels
     found = measure(task, student.module, student.featurizer, splits, labels)
-    known = dict(teacher.description.metrics) or measure(task, teacher.module, teacher.featurizer, splits, labels)
+    known = dict(teacher.description.metrics)
+    if teacher.description.provenance.get("job", {}).get("data") != splits.fingerprint:
+        note("the teacher was measured on other data; measuring it on this")
+        known = measure(task, teacher.module, teacher.featurizer, splits, labels)
     kept: dict[str, float | None] = {}
     for split in found:
         if split in known:

@@ -56,7 +56,7 @@ def finetune(
     from edgebert.distillation.batches import TrainingSet
     from edgebert.distillation.objectives import make_objectives
     from edgebert.distillation.trainer import Trainer
-    from edgebert.models.teacher import Teacher, featurizer_for, load_encoder, load_tokenizer
+    from edgebert.models.teacher import Teacher, check_positions, featurizer_for, load_encoder, load_tokenizer
     from edgebert.recipe import TrainingSection, parse
     from edgebert.run import Description, write_run
 
@@ -66,7 +66,7 @@ def finetune(
     settings = parse(TrainingSection, {**values, "precision": precision, "seed": seed}, "finetune")
     splits = load_splits(data, train, dev, test, Columns(text_column, text_pair_column, label_column))
     labels = chosen.labels_from(splits.train)
-    gold = chosen.encode(splits.train, labels)
+    gold = check_labels(chosen, splits, labels)
     pair = isinstance(splits.train[0].text, tuple)
     job = {
         "command": "finetune",
@@ -81,6 +81,7 @@ def finetune(
     torch.manual_seed(seed)  # the new head starts the same way each time
     tokenizer = load_tokenizer(model)
     network = Teacher(load_encoder(model), len(labels))
+    check_positions(network.encoder, max_length)
     featurizer = featurizer_for(tokenizer, max_length, pair)
     note(f"fine-tuning {model} on {len(splits.train)} texts, {len(labels)} labels; dev {len(splits.dev)}")
     features = featurizer([row.text for row in splits.train])
@@ -93,6 +94,8 @@ def finetune(
         out,
         dev_check(chosen, featurizer, splits.dev, labels),
     )
+    if trainer.main:
+        checkpoint.begin(out, job)
     state = trainer.train()
     if trainer.main:
         description = Description(
@@ -111,6 +114,17 @@ def finetune(
         checkpoint.remove(out)
         report(description.metrics)
     return out
+
+
+def check_labels(task: Task, splits: Splits, labels: Sequence[str]) -> list[int]:
+    """Train's labels as indices in `labels`; dev's and test's are checked too, now and not after the training.
+
+    Raises:
+        DataError: a label that is not in `labels`.
+    """
+    for rows in (splits.dev, splits.test):
+        task.encode(rows, labels)
+    return task.encode(splits.train, labels)
 
 
 def dev_check(task: Task, featurizer: Featurizer, dev: Sequence[Row], labels: Sequence[str]) -> Any:

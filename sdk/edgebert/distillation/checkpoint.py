@@ -15,6 +15,7 @@ from edgebert_runtime.files import atomic_write
 
 JOB = "job.json"
 CHECKPOINT = "checkpoint.pt"
+UNFINISHED = ".*.part"  # what `atomic_write` calls its temporary files
 
 
 def fingerprint(job: Mapping[str, Any]) -> str:
@@ -23,10 +24,13 @@ def fingerprint(job: Mapping[str, Any]) -> str:
 
 
 def claim(out: Path, job: Mapping[str, Any]) -> bool:
-    """Make `out` the folder of this job; True if the job is finished already.
+    """See whether `out` may be the folder of this job, and make it; True if the job is finished already.
+
+    Nothing is written there before `begin`: a job that fails on its settings leaves no trace.
 
     Raises:
         UsageError: the folder holds something else, which is left alone.
+        EdgeBertError: the folder cannot be made.
     """
     record = out / JOB
     if out.exists() and not out.is_dir():
@@ -41,21 +45,40 @@ def claim(out: Path, job: Mapping[str, Any]) -> bool:
                 f"--out {out} holds a run with other settings, data or teacher; give another --out or remove it."
             )
         return (out / "run.json").is_file()
-    if out.is_dir() and any(out.iterdir()):
-        raise UsageError(f"--out {out} is not empty and holds no run; give another --out.")
-    with atomic_write(record) as handle:
-        handle.write(json.dumps({"fingerprint": fingerprint(job), "job": job}, indent=1, default=str).encode())
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if any(not path.match(UNFINISHED) for path in out.iterdir()):
+            raise UsageError(f"--out {out} is not empty and holds no run; give another --out.")
+    except OSError as error:
+        raise EdgeBertError(f"cannot write to --out {out}: {error.strerror or error}.") from error
     return False
 
 
+def begin(out: Path, job: Mapping[str, Any]) -> None:
+    """Write down what is being made in `out`, and clear away what a killed process left half-written there."""
+    for path in out.glob(UNFINISHED):
+        path.unlink(missing_ok=True)
+    with atomic_write(out / JOB) as handle:
+        handle.write(json.dumps({"fingerprint": fingerprint(job), "job": job}, indent=1, default=str).encode())
+
+
 def save(out: Path, state: Mapping[str, Any]) -> None:
-    """Replace the checkpoint; the random state of torch goes with it."""
+    """Replace the checkpoint.
+
+    Raises:
+        EdgeBertError: the disk is full; the last checkpoint is still there.
+    """
     with atomic_write(out / CHECKPOINT) as handle:
-        torch.save({**state, "random": torch.get_rng_state()}, handle)
+        try:
+            torch.save(dict(state), handle)
+        except RuntimeError as error:  # torch's writer answers a full disk with an error about its own positions
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from error
+            raise
 
 
 def load(out: Path) -> dict[str, Any] | None:
-    """The last checkpoint, with torch's random state put back; None if there is none.
+    """The last checkpoint; None if there is none.
 
     Raises:
         EdgeBertError: it cannot be read.
@@ -67,7 +90,6 @@ def load(out: Path) -> dict[str, Any] | None:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds on a damaged file
         raise EdgeBertError(f"the checkpoint {path} is damaged; remove it to start this run again.") from error
-    torch.set_rng_state(state.pop("random"))
     return state
 
 

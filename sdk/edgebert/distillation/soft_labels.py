@@ -7,6 +7,7 @@ when it is full, so an interrupted run loses at most one, and a second student f
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from torch import nn
 
 from edgebert.console import Progress
 from edgebert.distillation.batches import collate
-from edgebert.distillation.trainer import resolve_precision
+from edgebert.distillation.trainer import processes, resolve_precision
 from edgebert_runtime.errors import EdgeBertError
 from edgebert_runtime.features import Featurizer, Text
 from edgebert_runtime.files import atomic_write
@@ -46,14 +47,21 @@ def soft_labels(
     Raises:
         EdgeBertError: a shard is damaged, or the disk is full.
     """
+    state = processes()
     known = read_store(store, classes)
+    state.wait_for_everyone()  # all have read the same store before one of them adds to it
     digests = [digest(text) for text in texts]
     missing: dict[bytes, Text] = {}
     for key, text in zip(digests, texts, strict=True):
         if key not in known:
             missing[key] = text
-    if missing:
-        _compute(teacher, featurizer, missing, store, known)
+    keys = sorted(missing, key=lambda key: (len(str(missing[key])), key))
+    share = keys[state.process_index :: state.num_processes]
+    if share:
+        _compute(teacher, featurizer, {key: missing[key] for key in share}, store, known)
+    state.wait_for_everyone()
+    if state.num_processes > 1:
+        known = read_store(store, classes)
     return np.stack([known[key] for key in digests]) if digests else np.zeros((0, classes), np.float32)
 
 
@@ -87,11 +95,11 @@ def _compute(
     store: Path,
     known: dict[bytes, np.ndarray],
 ) -> None:
-    """Fill `known` and the store with the logits of `missing`, shortest texts first."""
+    """Fill `known` and the store with the logits of `missing`, in its order (shortest texts first)."""
     teacher.eval()
     device = next(teacher.parameters()).device
     bf16 = resolve_precision("auto", teacher, device) == "bf16"
-    keys = sorted(missing, key=lambda key: (len(str(missing[key])), key))
+    keys = list(missing)
     pending: list[bytes] = []
     with Progress(len(keys), "teacher labels") as bar:
         for start in range(0, len(keys), BATCH):
@@ -110,9 +118,12 @@ def _compute(
 
 def _write_shard(store: Path, keys: list[bytes], known: dict[bytes, np.ndarray]) -> None:
     name = hashlib.blake2b(b"".join(keys), digest_size=8).hexdigest()
+    # By way of memory (a shard is small): numpy's archive, cut off by a full disk, complains again when deleted.
+    shard = io.BytesIO()
+    np.savez(
+        shard,
+        keys=np.frombuffer(b"".join(keys), np.uint8).reshape(-1, DIGEST),
+        logits=np.stack([known[key] for key in keys]).astype(np.float32),
+    )
     with atomic_write(store / f"{name}.npz") as handle:
-        np.savez(
-            handle,
-            keys=np.frombuffer(b"".join(keys), np.uint8).reshape(-1, DIGEST),
-            logits=np.stack([known[key] for key in keys]).astype(np.float32),
-        )
+        handle.write(shard.getvalue())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from edgebert.distillation.batches import TrainingSet, collate, lengths_of, plan
 from edgebert.distillation.optimizers import make_optimizers, schedule
 from edgebert.models.outputs import Outputs
 from edgebert.recipe import TrainingSection
+from edgebert_runtime.errors import EdgeBertError
 from edgebert_runtime.features import Features, Featurizer
 
 # Texts scored at once outside of training; sorted by length, so a batch holds little padding.
@@ -72,12 +74,21 @@ def resolve_precision(wanted: str, network: nn.Module, device: torch.device) -> 
 
 def _accelerator(precision: str, network: nn.Module) -> Any:
     """accelerate's handle on devices and processes; its state is global, and each run sets its own precision."""
-    from accelerate import Accelerator
-    from accelerate.state import AcceleratorState, PartialState
+    from accelerate import Accelerator, DistributedDataParallelKwargs
+    from accelerate.state import AcceleratorState
 
-    chosen = resolve_precision(precision, network, PartialState().device)
+    chosen = resolve_precision(precision, network, processes().device)
     AcceleratorState._reset_state()
-    return Accelerator(mixed_precision="bf16" if chosen == "bf16" else "no")
+    # With several processes: an encoder's own pooler, which nothing reads, gets no gradient.
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    return Accelerator(mixed_precision="bf16" if chosen == "bf16" else "no", kwargs_handlers=[unused])
+
+
+def processes() -> Any:
+    """accelerate's view of this process: `device`, `num_processes`, `process_index`, `wait_for_everyone()`."""
+    from accelerate.state import PartialState
+
+    return PartialState()
 
 
 @torch.no_grad()
@@ -147,7 +158,6 @@ class Trainer:
     def train(self) -> Progressing:
         """Run to the end (or to an early stop) and leave the best weights in the network."""
         self._resume()
-        torch.manual_seed(self.settings.seed + self.accelerator.process_index) if self.state.step == 0 else None
         started = saved = time.monotonic()
         before = self.state.seconds
         bar = Progress(self.total, "training", start=self.state.step) if self.main else contextlib.nullcontext()
@@ -177,14 +187,21 @@ class Trainer:
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
         # Each process needs the same number of batches; the last ones go round once more.
         missing = self.steps_per_epoch * world - len(batches)
-        return (batches + batches[:missing])[rank::world][done:]
+        return [*batches, *(batches[i % len(batches)] for i in range(missing))][rank::world][done:]
 
     def _one_step(self, batch: np.ndarray) -> tuple[float, dict[str, float]]:
         device, data = self.accelerator.device, self.data
+        self._seed()
         self.step_module.train()
         inputs = collate([data.features[i] for i in batch], self.featurizer.inputs, self.featurizer.min_length, device)
         labels = torch.from_numpy(data.labels[batch]).to(device)
         loss, parts = self.step_module(inputs, self._teacher_outputs(batch), labels)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise EdgeBertError(
+                f"the loss is {value} at step {self.state.step + 1}: the training has diverged. "
+                "Take a smaller learning_rate, or precision fp32, and another --out."
+            )
         self.accelerator.backward(loss)
         factor = schedule(self.state.step, self.total, self.settings.warmup)
         dense = [p for group in self.optimizers[0].param_groups for p in group["params"]]
@@ -194,7 +211,15 @@ class Trainer:
                 group["lr"] = rate * factor
             optimizer.step()
             optimizer.zero_grad()
-        return float(loss.detach()), {name: float(part) for name, part in parts.items()}
+        return value, {name: float(part) for name, part in parts.items()}
+
+    def _seed(self) -> None:
+        """What a step draws (dropout) depends on the seed, the step and the process alone, on any device.
+
+        So a resumed run needs no stored random state.
+        """
+        sequence = np.random.SeedSequence((self.settings.seed, self.state.step, self.accelerator.process_index))
+        torch.manual_seed(int(sequence.generate_state(1)[0]))
 
     def _teacher_outputs(self, batch: np.ndarray) -> Outputs | None:
         data, device = self.data, self.accelerator.device
@@ -233,9 +258,15 @@ class Trainer:
                 "learning_rate": self.optimizers[0].param_groups[0]["lr"],
                 "seconds": round(state.seconds, 1),
             }
-            with open(self.out / "metrics.jsonl", "ab") as handle:
-                handle.write(json.dumps(line).encode() + b"\n")
-                state.log_bytes = handle.tell()
+            log = self.out / "metrics.jsonl"
+            try:
+                with open(log, "ab") as handle:
+                    handle.write(json.dumps(line).encode() + b"\n")
+                    state.log_bytes = handle.tell()
+            except OSError as error:
+                raise EdgeBertError(
+                    f"cannot write {log}: {error.strerror or error}. Free some space and run the same command again."
+                ) from error
 
     def _save(self) -> None:
         step = self._unwrapped()

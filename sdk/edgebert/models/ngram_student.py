@@ -163,7 +163,7 @@ def start_rows(table: Any, kept: np.ndarray, words: Mapping[int, str], context: 
             texts = [words[row] for row in rows[start : start + 256]]
             features = context.reader([(text, "") for text in texts] if context.reader.pair else texts)
             inputs = collate(features, context.reader.inputs, device=device)
-            outputs = context.teacher.run(*inputs[:3])
+            outputs = context.teacher.run(inputs[0], inputs[1], inputs[2] if len(inputs) > 2 else None)
             vectors.append(masked_mean(outputs.hidden[-1], inputs[1]).float().cpu())
             bar.update(len(texts))
     if not vectors:

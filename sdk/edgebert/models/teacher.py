@@ -94,10 +94,10 @@ class HuggingFaceFeaturizer:
 
     def __init__(self, tokenizer: Any, max_length: int, pair: bool) -> None:
         self.tokenizer, self.max_length, self.pair = tokenizer, max_length, pair
-        inputs = (InputSpec("input_ids", 1, len(tokenizer)), InputSpec("attention_mask", 1, 2))
+        rows = {"input_ids": len(tokenizer), "attention_mask": 2}
         if pair and "token_type_ids" in tokenizer.model_input_names:
-            inputs = (*inputs, InputSpec("token_type_ids", 1, 2))
-        self.inputs: tuple[InputSpec, ...] = inputs
+            rows["token_type_ids"] = 2
+        self.inputs = tuple(InputSpec(name, 1, count) for name, count in rows.items())
 
     def spec(self) -> dict[str, Any]:
         """Not for a manifest: there is no such featurizer in the runtime."""

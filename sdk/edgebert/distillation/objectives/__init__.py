@@ -11,7 +11,7 @@ from torch import nn
 
 from edgebert.models.outputs import Outputs
 from edgebert.recipe import Section, parse
-from edgebert_runtime.errors import choose, resolve
+from edgebert_runtime.errors import UsageError, choose, resolve
 
 OBJECTIVES: dict[str, str] = {
     "logits": "edgebert.distillation.objectives.logits:Logits",
@@ -21,6 +21,9 @@ OBJECTIVES: dict[str, str] = {
     "hidden_states": "edgebert.distillation.objectives.hidden_states:HiddenStates",
     "embedding": "edgebert.distillation.objectives.embedding:Embedding",
 }
+
+# What an objective may need that stored logits do not hold.
+LAYERS = frozenset({"hidden", "attentions"})
 
 
 @dataclass(frozen=True)
@@ -57,14 +60,19 @@ def make_objectives(
     """The objectives that `wanted` names, with checked options; those of weight 0 are left out.
 
     Raises:
-        UsageError: an unknown objective or option, or one that needs layers that the student lacks.
+        UsageError: an unknown objective or option, one that needs layers that the student lacks, or none is left.
     """
     made = nn.ModuleDict()
     for name, values in wanted.items():
         kind: Any = resolve(OBJECTIVES[choose("objective", name, OBJECTIVES)])
         options: Any = parse(kind.options, values, f"objectives.{name}")
-        if options.weight > 0:
-            made[name] = kind(options, student, teacher)
+        if options.weight == 0:
+            continue
+        if kind.needs & LAYERS and (student is None or teacher is None):
+            raise UsageError(f"the objective {name!r} compares layers, and this student has none; leave it out.")
+        made[name] = kind(options, student, teacher)
+    if not made:
+        raise UsageError("objectives: every weight is 0, so there is nothing to learn.")
     return made
 
 
