@@ -218,7 +218,8 @@ def _steps(request: _Request, tool: Converter, ladder: _Ladder) -> Iterator[tupl
         yield request.precision, frozenset()
         return
     yield Precision.INT8, frozenset()
-    yield from ((Precision.INT8, keep) for keep in _float_sets(request))
+    if ladder.rungs[-1].verification is not None:  # it was made, and lost too much
+        yield from ((Precision.INT8, keep) for keep in _float_sets(request))
     for precision in (Precision.FP16, Precision.FP32):
         if precision in tool.precisions:
             yield precision, frozenset()
@@ -289,6 +290,15 @@ def _why_not(request: _Request, ladders: list[_Ladder]) -> str:
         for name, rung in rungs
         if rung.verification and rung.verification.drop > request.max_drop
     ]
+    if too_large and dropped:
+        size, name, rung_name = min(too_large)
+        drop, lossy_name, lossy = min(dropped, key=lambda item: item[0])
+        return (
+            f"{model.name}: nothing keeps {model.metric} and fits {request.max_size:,} bytes. "
+            f"{lossy_name}, {lossy.name} loses {drop:.4f} (allowed {request.max_drop:.4f}); "
+            f"{name}, {rung_name} takes {size:,} bytes. "
+            "Give a larger --max-size or --max-drop, or distill a smaller student"
+        )
     if too_large:
         size, name, rung_name = min(too_large)
         return (

@@ -122,14 +122,19 @@ def _module_of(node: onnx.NodeProto) -> str:
 
 
 def _matmuls(proto: onnx.ModelProto, kept: frozenset[str]) -> tuple[list[str], list[str]]:
-    """Names of the products to quantize, and of those to leave: kept ones and products of two activations."""
+    """Names of the products to quantize, and of those to leave: kept ones and products of two activations.
+
+    The quantizer splits each Gemm first and names its product `…_MatMul`, so names to leave come in both forms.
+    """
     constants = {item.name for item in proto.graph.initializer}
     quantized: list[str] = []
     left: list[str] = []
     for node in proto.graph.node:
         if node.op_type in ("MatMul", "Gemm"):
-            constant = node.input[1] in constants
-            (quantized if constant and _module_of(node) not in kept else left).append(node.name)
+            if node.input[1] in constants and _module_of(node) not in kept:
+                quantized.append(node.name)
+            else:
+                left += [node.name, f"{node.name}_MatMul"]
     return quantized, left
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,13 +13,11 @@ import numpy as np
 
 from edgebert_converters.base import Artifact, ExportableModel
 from edgebert_converters.card import model_card
-from edgebert_converters.quiet import quiet
-from edgebert_converters.verify import Verification, awkward_texts, engine_for
+from edgebert_converters.verify import Verification, awkward_texts, engine_for, run_alone
 from edgebert_runtime.bundle import write_bundle_file
 from edgebert_runtime.decode import DECODERS
 from edgebert_runtime.errors import ExportError, choose
 from edgebert_runtime.features import Text
-from edgebert_runtime.inference import infer
 from edgebert_runtime.manifest import Manifest, Shapes, TensorInfo, input_tensors
 
 GOLDEN_DEV = 16  # test vectors taken from the dev texts; the awkward texts come on top
@@ -47,7 +46,7 @@ def write_bundle(
         task=model.task,
         labels=model.labels,
         max_length=model.featurizer.max_length,
-        student=model.student,
+        student=re.sub(r"[^A-Za-z0-9._-]+", "-", model.student),
         format=artifact.format,
         precision=str(artifact.precision),
         inputs=input_tensors(model.featurizer.inputs, ID_TYPES[artifact.format], artifact.shapes["batch"]),
@@ -95,12 +94,9 @@ def golden(artifact: Artifact, model: ExportableModel) -> bytes:
     features = model.featurizer(texts)
     engine = engine_for(artifact, model)
     try:
-        with quiet(f"running the exported {artifact.format} file"):
-            logits = infer(engine, features, model.featurizer.inputs, artifact.shapes, 1)
+        logits = run_alone(engine, artifact, model, features)
     finally:
         engine.close()
-    if not np.isfinite(logits).all():
-        raise ExportError(f"the exported {artifact.format} file gives logits that are not finite")
     lines = []
     for text, item, row, answer in zip(texts, features, logits, decode(logits, model.labels), strict=True):
         vector = {

@@ -28,7 +28,7 @@ def quiet(what: str) -> Iterator[None]:
     Raises:
         ExportError: the block raised something that is not ours; the message ends with the tail of the output.
     """
-    with tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace") as log:
+    with tempfile.TemporaryFile(mode="w+", buffering=1, encoding="utf-8", errors="replace") as log:
         try:
             with (
                 _redirected(log.fileno()),

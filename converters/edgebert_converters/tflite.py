@@ -113,7 +113,7 @@ def _quantize(model: ExportableModel, precision: Precision, kept: frozenset[str]
         )
     if precision is not Precision.FP16 and _count_linears(path) == len(scopes):
         return  # every linear stays float: nothing to do, and the quantizer refuses to do nothing
-    ranges = _calibrate(model, tool) if precision is Precision.INT8_STATIC else None
+    ranges = _calibrate(model, tool, path) if precision is Precision.INT8_STATIC else None
     quantized = tool.quantize(ranges)
     quantized.export_model(str(path), overwrite=True)
 
@@ -167,8 +167,14 @@ def _scopes_of(model: ExportableModel, kept: frozenset[str], path: Path) -> list
     return scopes
 
 
-def _calibrate(model: ExportableModel, tool: Any) -> Any:
-    """Activation ranges: the plain minimum and maximum over the calibration texts, per signature."""
+def _calibrate(model: ExportableModel, tool: Any, path: Path) -> Any:
+    """Activation ranges: the plain minimum and maximum over the calibration texts, per signature.
+
+    The tool's own default is a moving average that stays near the first text's range.
+    """
+    from ai_edge_quantizer import calibrator, recipe_manager
+    from ai_edge_quantizer.utils import qsv_utils
+
     from edgebert_converters.calibrate import calibration_batches
 
     specs = model.featurizer.inputs
@@ -182,4 +188,8 @@ def _calibrate(model: ExportableModel, tool: Any) -> Any:
     empty = [name for name, batches in data.items() if not batches]
     if empty:
         raise ExportError(f"int8-static: no calibration text falls into the bucket {empty[0]}; use int8")
-    return tool.calibrate(data)
+    recipe = recipe_manager.RecipeManager()
+    recipe.load_quantization_recipe(tool.get_quantization_recipe())
+    ranges = calibrator.Calibrator(path.read_bytes(), num_threads=1, qsv_update_func=qsv_utils.min_max_update)
+    ranges.calibrate(data, recipe)
+    return ranges.get_model_qsvs()

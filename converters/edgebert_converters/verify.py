@@ -6,7 +6,8 @@ exports: long, empty, emoji, and a batch of very different lengths where the for
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from edgebert_converters.base import Artifact, ExportableModel, Precision, is_pair
 from edgebert_converters.quiet import quiet
 from edgebert_runtime.engines import Engine, load_engine
-from edgebert_runtime.errors import ExportError
+from edgebert_runtime.errors import BundleError, ExportError
 from edgebert_runtime.features import Features, Text, length_of, pad
 from edgebert_runtime.inference import infer
 
@@ -128,8 +129,28 @@ def engine_for(artifact: Artifact, model: ExportableModel) -> Engine:
     Raises:
         ExportError: the engine refuses the file.
     """
-    with quiet(f"loading the exported {artifact.format} file"):
+    with _running(artifact):
         return load_engine(artifact.format, artifact.path, model.featurizer.inputs, artifact.shapes, 1)
+
+
+def run_alone(engine: Engine, artifact: Artifact, model: ExportableModel, features: Sequence[Features]) -> np.ndarray:
+    """Logits of each text run by itself, as on a device.
+
+    Raises:
+        ExportError: the file does not run.
+    """
+    with _running(artifact):
+        return infer(engine, features, model.featurizer.inputs, artifact.shapes, 1)
+
+
+@contextlib.contextmanager
+def _running(artifact: Artifact) -> Iterator[None]:
+    """Quiet engines, and their refusals as what they are here: a failed export."""
+    try:
+        with quiet(f"running the exported {artifact.format} file"):
+            yield
+    except BundleError as error:
+        raise ExportError(f"the exported {artifact.format} file does not run: {error}") from error
 
 
 def verify(artifact: Artifact, model: ExportableModel, known: Reference | None = None) -> Verification:
@@ -141,13 +162,13 @@ def verify(artifact: Artifact, model: ExportableModel, known: Reference | None =
         ExportError: the file does not run, or an fp32 file does not compute what torch computes.
     """
     known = known or reference(model)
-    inputs, shapes = model.featurizer.inputs, artifact.shapes
+    mixed = _mixed_batch(known)
+    in_batch = [known.features[index] for index in mixed]
     engine = engine_for(artifact, model)
     try:
-        with quiet(f"running the exported {artifact.format} file"):
-            found = infer(engine, known.features, inputs, shapes, 1)
-            mixed = _mixed_batch(known)
-            together = infer(engine, [known.features[index] for index in mixed], inputs, shapes, len(mixed))
+        found = run_alone(engine, artifact, model, known.features)
+        with _running(artifact):
+            together = infer(engine, in_batch, model.featurizer.inputs, artifact.shapes, len(mixed))
     finally:
         engine.close()
     if found.shape != known.logits.shape:

@@ -1,0 +1,247 @@
+"""Small real models of both student families, and the check that an exported file computes what torch computes.
+
+Their labels follow from words of the text, and their last layer is fitted to them, so that accuracy means something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from edgebert_converters.base import Artifact, ExportableModel, Precision
+from edgebert_converters.onnx import OnnxConverter
+from edgebert_converters.verify import Verification, reference, torch_logits, verify
+from edgebert_runtime.features import Text, WordPiece
+from edgebert_runtime.ngrams import Channel, NgramFeaturizer, NgramHasher
+
+LABELS = ("light", "music", "weather")
+TOPICS = (
+    ("turn", "switch", "lamp", "light", "kitchen", "bright"),
+    ("play", "song", "music", "album", "louder", "band"),
+    ("rain", "snow", "sunny", "forecast", "cold", "storm"),
+)
+FILLERS = ("please", "the", "a", "in", "not", "now", "is", "it", "today", "!")
+VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *FILLERS, *(word for topic in TOPICS for word in topic)]
+MAX_LENGTH = 16
+BUCKETS = (8, 16)
+
+
+def make_texts(count: int, seed: int) -> tuple[tuple[str, ...], np.ndarray]:
+    """Sentences of 1 to 14 words and their labels [count]."""
+    random = np.random.default_rng(seed)
+    gold = random.integers(0, len(TOPICS), count)
+    texts = []
+    for label in gold:
+        length = int(random.integers(1, 14))
+        words = [str(random.choice(TOPICS[label])), *random.choice(FILLERS, length - 1)]
+        random.shuffle(words)
+        texts.append(" ".join(words))
+    return tuple(texts), gold
+
+
+DEV, GOLD = make_texts(40, seed=1)
+
+
+def accuracy(logits: np.ndarray) -> float:
+    return float((logits.argmax(1) == GOLD).mean())
+
+
+class TinyEncoder(nn.Module):
+    """A pre-norm-free transformer of one layer: a table of ids, sliced positions, additive mask, masked mean."""
+
+    def __init__(self, rows: int, width: int = 32, heads: int = 2, pair: bool = False) -> None:
+        super().__init__()
+        self.heads = heads
+        self.words = nn.Embedding(rows, width, padding_idx=0)
+        self.positions = nn.Embedding(256, width)
+        self.types = nn.Embedding(2, width) if pair else None
+        self.query, self.key, self.value, self.out = (nn.Linear(width, width) for _ in range(4))
+        self.up, self.down = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+        self.classifier = nn.Linear(width, len(LABELS))
+
+    def states(self, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor | None) -> torch.Tensor:
+        batch, length = ids.shape
+        states = self.words(ids) + self.positions.weight[:length]
+        if self.types is not None and types is not None:
+            states = states + self.types(types)
+        bias = ((1.0 - mask.to(states.dtype)) * -1e4)[:, None, None, :]
+
+        def split(values: torch.Tensor) -> torch.Tensor:
+            return values.view(batch, length, self.heads, -1).transpose(1, 2)
+
+        query, key, value = (split(layer(states)) for layer in (self.query, self.key, self.value))
+        attention = (query @ key.transpose(2, 3) / query.shape[-1] ** 0.5 + bias).softmax(-1)
+        mixed = (attention @ value).transpose(1, 2).reshape(batch, length, -1)
+        states = states + self.out(mixed)
+        return states + self.down(torch.relu(self.up(states)))
+
+    def vector(self, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor | None = None) -> torch.Tensor:
+        states, weights = self.states(ids, mask, types), mask.to(torch.float32).unsqueeze(-1)
+        return (states * weights).sum(1) / weights.sum(1).clamp(min=1.0)
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        return {"logits": self.classifier(self.vector(input_ids, attention_mask, token_type_ids))}
+
+
+class Outlier(TinyEncoder):
+    """As real NoNorm networks at their worst: before the last layer a few channels are 5,000 times the others, so one
+    scale for all rounds the others away. The layer that reads them ignores the large ones."""
+
+    def __init__(self, rows: int, width: int = 32) -> None:
+        super().__init__(rows, width)
+        self.widen = nn.Linear(width, width + 2)
+        self.read = nn.Linear(width + 2, width)
+        with torch.no_grad():
+            self.widen.weight[-2:] = 0
+            self.widen.bias[-2:] = torch.tensor([5000.0, -5000.0])
+            self.read.weight[:, -2:] = 0
+
+    def states(self, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor | None) -> torch.Tensor:
+        return self.read(self.widen(super().states(ids, mask, types)))
+
+
+class TinyNgram(nn.Module):
+    """Three tables of different widths, sums divided by sqrt(count), concatenation, MLP; inputs as `*args`."""
+
+    def __init__(self, rows: tuple[int, ...], widths: tuple[int, ...], hidden: int = 256) -> None:
+        super().__init__()
+        self.tables = nn.ModuleList(
+            nn.Embedding(count, width, padding_idx=0) for count, width in zip(rows, widths, strict=True)
+        )
+        self.hidden = nn.Linear(sum(widths), hidden)
+        self.classifier = nn.Linear(hidden, len(LABELS))
+
+    def vector(self, *inputs: torch.Tensor) -> torch.Tensor:
+        pooled = []
+        for table, ids in zip(self.tables, inputs, strict=True):
+            mask = (ids > 0).to(torch.float32).unsqueeze(-1)
+            pooled.append((table(ids) * mask).sum(1) / mask.sum(1).clamp(min=1).sqrt())
+        return torch.relu(self.hidden(torch.cat(pooled, dim=1)))
+
+    def forward(self, *inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"logits": self.classifier(self.vector(*inputs))}
+
+
+def _fit_classifier(model: ExportableModel) -> ExportableModel:
+    """Least squares for the last layer on other sentences, and logits of a trained model's size."""
+    texts, gold = make_texts(1500, seed=2)
+    module = model.module
+    shown = model.featurizer([(text, text) for text in texts] if isinstance(model.dev_texts[0], tuple) else texts)
+    width = module.classifier.in_features
+    probe = replace(model, module=_Vectors(module), labels=tuple(str(n) for n in range(width)))
+    vectors = np.c_[torch_logits(probe, shown), np.ones(len(texts))]
+    weights = np.linalg.lstsq(vectors, 8.0 * (np.eye(len(LABELS))[gold] - 1 / len(LABELS)), rcond=None)[0]
+    with torch.no_grad():
+        module.classifier.weight.copy_(torch.from_numpy(weights[:-1].T.copy()))
+        module.classifier.bias.copy_(torch.from_numpy(weights[-1].copy()))
+    return model
+
+
+class _Vectors(nn.Module):
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, *inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"logits": self.module.vector(*inputs)}
+
+
+def _model(name: str, module: nn.Module, featurizer: object, dev: tuple[Text, ...] = DEV) -> ExportableModel:
+    return _fit_classifier(
+        ExportableModel(
+            name=name,
+            task="classification",
+            labels=LABELS,
+            student=name,
+            module=module.eval(),
+            featurizer=featurizer,  # type: ignore[arg-type]
+            buckets=BUCKETS,
+            dev_texts=dev,
+            score=accuracy,
+            calibration_texts=make_texts(60, seed=3)[0] if not isinstance(dev[0], tuple) else (),
+            metrics={"teacher": {"test": {"accuracy": 0.97}}},
+            provenance={"seed": 1},
+        )
+    )
+
+
+def wordpiece(pair: bool = False) -> WordPiece:
+    # Padded with words no text has, so that the table is most of the file, as in a real student.
+    vocabulary = [*VOCABULARY, *(f"unused{number}" for number in range(4000))]
+    return WordPiece(vocabulary, lowercase=True, max_length=MAX_LENGTH, pair=pair, min_length=3)
+
+
+def encoder() -> ExportableModel:
+    torch.manual_seed(0)
+    featurizer = wordpiece()
+    return _model("encoder", TinyEncoder(len(featurizer.vocabulary)), featurizer)
+
+
+def outlier() -> ExportableModel:
+    torch.manual_seed(0)
+    featurizer = wordpiece()
+    return _model("outlier", Outlier(len(featurizer.vocabulary)), featurizer)
+
+
+def pair() -> ExportableModel:
+    torch.manual_seed(0)
+    featurizer = wordpiece(pair=True)
+    texts = tuple((text, text) for text in DEV)
+    return _model("pair", TinyEncoder(len(featurizer.vocabulary), pair=True), featurizer, texts)
+
+
+def ngram() -> ExportableModel:
+    torch.manual_seed(0)
+    channels = [
+        Channel("word_ids", "word", (1, 1), 3000, 64),
+        Channel("gram_ids", "word", (2, 4), 3000, 16),
+        Channel("char_ids", "char", (3, 5), 3000, 8),
+    ]
+    hasher = NgramHasher(channels, MAX_LENGTH)
+    texts, _ = make_texts(400, seed=4)
+    counted = zip(*(hasher(text) for text in texts), strict=True)
+    unused = np.random.default_rng(5).integers(0, 1 << 63, 2000).astype(np.uint64)  # rows that no text reaches
+    keys = [
+        np.unique(np.concatenate([*hashes, unused]))[: channel.rows]
+        for channel, hashes in zip(channels, counted, strict=True)
+    ]
+    featurizer = NgramFeaturizer(channels, keys, MAX_LENGTH)
+    rows, widths = tuple(len(table) + 1 for table in keys), tuple(channel.width for channel in channels)
+    return _model("ngram", TinyNgram(rows, widths), featurizer)
+
+
+MODELS: dict[str, Callable[[], ExportableModel]] = {
+    "encoder": encoder,
+    "ngram": ngram,
+    "pair": pair,
+    "outlier": outlier,
+}
+
+
+class Absent(OnnxConverter):
+    """ONNX, were one of its packages not installed."""
+
+    packages = (*OnnxConverter.packages, "edgebert_no_such_package")
+
+
+# Largest difference of a logit, as a share of the largest logit.
+TOLERANCE = {Precision.FP32: 1e-5, Precision.FP16: 3e-3, Precision.INT8: 0.05, Precision.INT8_STATIC: 0.1}
+AGREEMENT = {Precision.FP32: 1.0, Precision.FP16: 1.0, Precision.INT8: 0.95, Precision.INT8_STATIC: 0.9}
+
+
+def assert_export_matches(model: ExportableModel, artifact: Artifact) -> Verification:
+    """The exported file answers as torch does: same labels, logits within the precision's tolerance."""
+    known = reference(model)
+    found = verify(artifact, model, known)
+    assert known.metric >= 0.9, "the model under test must know its task"
+    assert found.float_metric == known.metric
+    assert found.max_difference <= TOLERANCE[artifact.precision] * float(np.abs(known.logits).max()), found
+    assert found.agreement >= AGREEMENT[artifact.precision], found
+    assert abs(found.drop) <= 0.03, found
+    return found
