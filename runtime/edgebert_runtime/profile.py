@@ -39,6 +39,17 @@ from edgebert_runtime.features import Text, length_of
 SCHEMA = 1
 RUNS = 200
 STAGES = ("tokenize", "infer", "decode", "total")
+# The child imports this very package, wherever its parent found it, and everything else from its own path; the
+# working directory is not on it (-P).
+_BOOT = """
+import sys
+home = sys.argv.pop(1)
+sys.path.insert(0, home)
+import edgebert_runtime
+sys.path.remove(home)
+from edgebert_runtime.profile import _main
+sys.exit(_main())
+"""
 _WARMUP_LEAST, _WARMUP_MOST, _WARMUP_SECONDS = 10, 2000, 10.0
 
 
@@ -107,12 +118,10 @@ def profile(path: str | Path, threads: int = 1, runs: int = RUNS, warmup: int | 
         _check_count("warmup", warmup, 0)
     with tempfile.TemporaryDirectory(prefix="edgebert-profile-") as folder:
         answer = Path(folder) / "profile.json"
-        command = [sys.executable, "-m", "edgebert_runtime.profile", "--out", str(answer)]
+        command = [sys.executable, "-P", "-c", _BOOT, str(Path(__file__).resolve().parent.parent), "--out", str(answer)]
         command += ["--threads", str(threads), "--runs", str(runs)]
         command += [] if warmup is None else ["--warmup", str(warmup)]
-        done = subprocess.run(
-            [*command, "--", os.fspath(path)], env=_environment(), stdin=subprocess.DEVNULL, capture_output=True
-        )
+        done = subprocess.run([*command, "--", os.fspath(path)], stdin=subprocess.DEVNULL, capture_output=True)
         if not answer.is_file():
             raise EdgeBertError(f"the measuring process died (exit status {done.returncode}){_tail(done.stderr)}")
         value = json.loads(answer.read_text("utf-8"))
@@ -274,13 +283,6 @@ def _versions(package: str | None) -> dict[str, str]:
 def _check_count(name: str, value: object, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise UsageError(f"{name} must be a whole number from {least}, not {value!r}")
-
-
-def _environment() -> dict[str, str]:
-    """The child must import this very package, wherever the parent found it."""
-    home = str(Path(__file__).resolve().parent.parent)
-    before = os.environ.get("PYTHONPATH")
-    return {**os.environ, "PYTHONPATH": f"{home}{os.pathsep}{before}" if before else home}
 
 
 def _tail(output: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -10,6 +11,12 @@ import pytest
 sys.path.append(str(Path(__file__).parent))  # pytest's importlib mode puts no folder of tests on the path
 
 import runtime_graphs as graphs
+
+# Tests that start a Python process need the packages there too, also where they are not installed.
+_TREE = Path(__file__).resolve().parents[2]
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [*(str(_TREE / name) for name in ("sdk", "converters", "runtime")), os.environ.get("PYTHONPATH", "")]
+).rstrip(os.pathsep)
 
 FORMATS = ("onnx", "tflite", "executorch")
 NEEDS = {

@@ -80,6 +80,16 @@ def test_as_a_command(tiny: Any, tmp_path: Path) -> None:
     assert failed.returncode == 1 and failed.stdout == "" and "is a folder" in failed.stderr
 
 
+def test_the_working_directory_is_not_trusted(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file named like a package, in the folder a user happens to be in, is not run."""
+    for name in ("numpy", "onnxruntime", "json", "edgebert_runtime"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(77)")
+    path = tiny("onnx")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONPATH")
+    assert profile(path, runs=2, warmup=0).runs == 2
+
+
 @pytest.mark.parametrize("kind", ["tflite", "executorch"])
 def test_other_engines(tiny: Any, kind: str) -> None:
     found = profile(tiny(kind), runs=5, warmup=2)
