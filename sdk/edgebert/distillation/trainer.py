@@ -168,9 +168,11 @@ class Trainer:
                     self.state.step += 1
                     self.state.seconds = before + time.monotonic() - started
                     if progress is not None:
-                        progress.update(1, loss=f"{loss:.3f}", dev=f"{max(self.state.best, 0):.4f}")
+                        progress.update(1, loss=f"{loss:.3f}")
                     if self.state.step % self.check_every == 0 or self.state.step == self.total:
                         self._check(loss, parts)
+                        if progress is not None:
+                            progress.update(0, dev=f"{self.state.best:.4f}")
                         if self.state.bad_checks >= self.settings.patience:
                             break
                     if self.main and time.monotonic() - saved >= self.settings.checkpoint_seconds:
