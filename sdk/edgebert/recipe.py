@@ -14,17 +14,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edgebert_runtime.errors import EdgeBertError, UsageError
+from edgebert_runtime.errors import EdgeBertError, UsageError, require
 
 
 class Section(BaseModel):
     """A part of a recipe: typed, frozen, and without room for unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataSection(Section):
@@ -106,19 +106,31 @@ def parse(model: type[S], values: Mapping[str, Any], where: str) -> S:
             close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0.4)
             hint = f" Did you mean {close[0]!r}?" if close else ""
             raise UsageError(f"{where}: unknown key {place!r}.{hint} Known: {', '.join(known)}.") from error
+        if first["type"] == "invalid_key":
+            raise UsageError(f"{where}: the key {first['loc'][-1]!r} is not text; put it in quotes.") from error
         if first["type"] == "missing":
             raise UsageError(f"{where}: {place!r} is missing.") from error
-        raise UsageError(f"{where}: {place} = {first['input']!r}: {first['msg'].lower()}.") from error
+        given = repr(first["input"])
+        given = given if len(given) <= 60 else given[:60] + "..."
+        message = first["msg"][:1].lower() + first["msg"][1:]
+        raise UsageError(f"{where}: {place} = {given}: {message}.") from error
 
 
 def _known_keys(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
-    """The keys of the (sub)section at `path`."""
+    """The keys of the (sub)section at `path`; a number in it is a place in a list."""
     for part in path:
+        if isinstance(part, int):
+            continue
         annotation = model.model_fields[str(part)].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        sections = [kind for kind in (annotation, *get_args(annotation)) if _is_section(kind)]
+        if not sections:
             return []
-        model = annotation
+        model = sections[0]
     return list(model.model_fields)
+
+
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 def load_yaml(path: str | Path) -> dict[str, Any]:
@@ -127,15 +139,14 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
     Raises:
         EdgeBertError: missing, not UTF-8, not YAML, or not a mapping.
     """
-    import yaml
-
+    yaml = require("yaml", "train")
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise EdgeBertError(f"cannot read the recipe {path}: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise EdgeBertError(f"{path}: not UTF-8 at byte {error.start}; save the recipe as UTF-8.") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise EdgeBertError(f"{path}: not valid YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(content, dict):
         raise EdgeBertError(f"{path}: a recipe is a mapping of keys such as 'student' and 'data'.")

@@ -14,6 +14,8 @@ import gzip
 import hashlib
 import io
 import json
+import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from edgebert.data import Columns, Row, Splits, read_rows
 from edgebert_runtime.errors import EdgeBertError
 from edgebert_runtime.features import Featurizer, load_featurizer
-from edgebert_runtime.files import atomic_write
+from edgebert_runtime.files import atomic_folder, atomic_write
 
 if TYPE_CHECKING:
     from torch import nn
@@ -72,7 +74,9 @@ class Run:
         """
         path = self.folder / f"{name}.jsonl.gz"
         if not path.is_file():
-            raise EdgeBertError(f"{self.folder} holds no {path.name}; an export needs it. Run finetune or distill again.")
+            raise EdgeBertError(
+                f"{self.folder} holds no {path.name}; an export needs it. Run finetune or distill again."
+            )
         return list(read_rows(path, Columns()))
 
 
@@ -94,8 +98,7 @@ def write_run(
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: value.contiguous() for name, value in module.state_dict().items()}
     if description.kind == "teacher":
-        module.encoder.save_pretrained(folder / "encoder")  # type: ignore[operator,union-attr]
-        tokenizer.save_pretrained(folder / "encoder")
+        _save_encoder(folder / "encoder", module.encoder, tokenizer)
         weights = {name: value for name, value in weights.items() if not name.startswith("encoder.")}
     for name, content in featurizer.files().items():
         _write(folder / name, content)
@@ -106,9 +109,11 @@ def write_run(
     _write(folder / RECORD, json.dumps({"schema": SCHEMA, **asdict(description)}, indent=1).encode())
 
 
-def load_run(folder: str | Path) -> Run:
+def load_run(folder: str | Path, pair: bool = False) -> Run:
     """Read a run folder; a Hugging Face folder with a sequence classifier is taken as a teacher.
 
+    Args:
+        pair: whether a Hugging Face classifier is to read pairs, which its folder does not say.
     Raises:
         EdgeBertError: missing, unfinished, or damaged.
     """
@@ -117,13 +122,15 @@ def load_run(folder: str | Path) -> Run:
         raise EdgeBertError(f"there is no run folder {folder}. Make one with edgebert finetune or edgebert distill.")
     if not (folder / RECORD).is_file():
         if (folder / "config.json").is_file():
-            return _load_classifier(folder)
+            return _load_classifier(folder, pair)
         hint = "the run is not finished; run the same command again" if (folder / "job.json").is_file() else "no run"
         raise EdgeBertError(f"{folder} holds no {RECORD}: {hint}.")
     description = read_description(folder)
+    from safetensors import SafetensorError
+
     try:
         return (_load_teacher if description.kind == "teacher" else _load_student)(folder, description)
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise EdgeBertError(f"the run folder {folder} is damaged: {first}") from error
 
@@ -164,6 +171,18 @@ def _write(path: Path, content: bytes) -> None:
         handle.write(content)
 
 
+def _save_encoder(folder: Path, encoder: Any, tokenizer: Any) -> None:
+    with atomic_folder(folder) as temporary:
+        try:
+            encoder.save_pretrained(temporary)
+            tokenizer.save_pretrained(temporary)
+        except Exception as error:  # safetensors and tokenizers have kinds of their own for what the system says
+            code = re.search(r"os error ([0-9]+)", str(error))
+            if code is None:
+                raise
+            raise OSError(int(code[1]), os.strerror(int(code[1]))) from error
+
+
 def _pack_rows(rows: Sequence[Row]) -> bytes:
     buffer = io.BytesIO()
     with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as packed:
@@ -190,12 +209,14 @@ def _load_teacher(folder: Path, description: Description) -> Run:
     from edgebert.models.teacher import Teacher, featurizer_for, load_encoder, load_tokenizer
 
     module = Teacher(load_encoder(folder / "encoder"), len(description.labels))
-    module.load_state_dict(load_file(folder / "model.safetensors"), strict=False)
+    head = load_file(folder / "model.safetensors")
+    encoder = {f"encoder.{name}": value for name, value in module.encoder.state_dict().items()}
+    module.load_state_dict({**encoder, **head})
     featurizer = featurizer_for(load_tokenizer(folder / "encoder"), description.max_length, description.pair)
     return Run(folder, description, module.eval(), featurizer)
 
 
-def _load_classifier(folder: Path) -> Run:
+def _load_classifier(folder: Path, pair: bool) -> Run:
     """A folder saved by Hugging Face's own trainer."""
     from edgebert.models.teacher import Teacher, featurizer_for, load_encoder, load_tokenizer
 
@@ -204,17 +225,18 @@ def _load_classifier(folder: Path) -> Run:
         kinds = config.get("architectures") or []
         names = config.get("id2label") or {}
         labels = tuple(names[key] for key in sorted(names, key=int))
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, KeyError) as error:
         raise EdgeBertError(f"{folder / 'config.json'} is damaged: {error}") from error
     if not any(str(kind).endswith("ForSequenceClassification") for kind in kinds) or len(labels) < 2:
         raise EdgeBertError(
-            f"{folder} holds an encoder without a classifier. Make a teacher of it first: edgebert finetune --model {folder} …"
+            f"{folder} holds an encoder without a classifier. "
+            f"Make a teacher of it first: edgebert finetune --model {folder} …"
         )
     tokenizer = load_tokenizer(folder)
-    max_length = min(128, getattr(tokenizer, "model_max_length", 128))
-    featurizer = featurizer_for(tokenizer, max_length, pair=False)
-    module = Teacher(load_encoder(folder, classes=len(labels)), len(labels), head=False).eval()
-    description = Description(
-        "teacher", folder.name, {}, "classification", labels, False, max_length, featurizer.spec()
-    )
+    encoder = load_encoder(folder, classes=len(labels))
+    positions = getattr(encoder.config, "max_position_embeddings", None) or 128
+    max_length = min(128, positions, getattr(tokenizer, "model_max_length", 128))
+    featurizer = featurizer_for(tokenizer, max_length, pair)
+    module = Teacher(encoder, len(labels), head=False).eval()
+    description = Description("teacher", folder.name, {}, "classification", labels, pair, max_length, featurizer.spec())
     return Run(folder, description, module, featurizer)
