@@ -10,7 +10,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 import pytest
 
@@ -43,24 +42,26 @@ class Convert:
                 self._made[key] = converter(format).convert(
                     self._models[name], Precision(precision), folder, frozenset(keep)
                 )
-            self.printed[key], self.logged[key] = output.read(), log.getvalue()
+            self.printed[key], self.logged[key] = output.getvalue(), log.getvalue()
         return self._made[key]
 
 
 @contextlib.contextmanager
-def printed() -> Iterator[IO[str]]:
-    """A file with everything that is written to descriptors 1 and 2 in the block."""
+def printed() -> Iterator[io.StringIO]:
+    """Everything that is written to descriptors 1 and 2 in the block; filled when it ends."""
+    text = io.StringIO()
     saved = [os.dup(1), os.dup(2)]
     with tempfile.TemporaryFile("w+") as file:
         try:
             for number in (1, 2):
                 os.dup2(file.fileno(), number)
-            yield file
+            yield text
         finally:
             for number, copy in zip((1, 2), saved, strict=True):
                 os.dup2(copy, number)
                 os.close(copy)
             file.seek(0)
+            text.write(file.read())
 
 
 @contextlib.contextmanager
