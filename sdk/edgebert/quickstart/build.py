@@ -16,9 +16,8 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 
 from edgebert_runtime.errors import DataError, EdgeBertError
@@ -26,7 +25,8 @@ from edgebert_runtime.files import atomic_write
 
 HERE = Path(__file__).resolve().parent
 SPLITS = (("train", 0.70), ("dev", 0.85), ("test", 1.0))  # name, upper end of the hash range
-SALT = "edgebert quickstart 1"
+# Of the salts 1 to 399 the one that splits each intent nearest to 70/15/15. Counts chose it; no model was asked.
+SALT = "edgebert quickstart 223"
 SLOT = re.compile(r"\[([a-z_]+):([^\[\]]+)\]")
 # Words that change nothing in what is asked: two utterances that differ by these only are nearly the same.
 FILLERS = frozenset(
@@ -97,7 +97,7 @@ def parse(line: str, label: str) -> Utterance:
     if "[" in text or "]" in text:
         raise ValueError("a bracket that is not part of [slot:value]")
     if text != " ".join(text.split()):
-        raise ValueError("two spaces, or a space at an end")
+        raise ValueError(f"two spaces, or a space at an end: {text!r}")
     spans = tokenize(text)
     tags = ["O"] * len(spans)
     for start, end, name in slots:
@@ -151,9 +151,25 @@ def near(a: frozenset[str], b: frozenset[str]) -> bool:
     return changed == 0 or (changed == 1 and shared >= 2) or changed <= shared // 3
 
 
+def near_pairs(words: Sequence[frozenset[str]]) -> Iterator[tuple[int, int]]:
+    """Yield each pair i < j of positions whose word sets are near, without comparing all pairs.
+
+    `near` allows a set to miss at most k = max(1, a third) of its words in the other, so of its k + 1 rarest words the
+    other has at least one: only sets that hold one of those are compared.
+    """
+    holders: dict[str, list[int]] = {}
+    for i, one in enumerate(words):
+        for word in one:
+            holders.setdefault(word, []).append(i)
+    for i, one in enumerate(words):
+        rarest = sorted(one, key=lambda word: len(holders[word]))[: max(1, len(one) // 3) + 1]
+        for j in {j for word in rarest for j in holders[word] if j != i}:
+            if near(one, words[j]):
+                yield min(i, j), max(i, j)
+
+
 def clusters(texts: Sequence[str]) -> list[list[int]]:
     """Group the positions of `texts` so that near duplicates, also by way of a third, are in one group."""
-    words = [content(text) for text in texts]
     parent = list(range(len(texts)))
 
     def root(i: int) -> int:
@@ -161,9 +177,8 @@ def clusters(texts: Sequence[str]) -> list[list[int]]:
             parent[i] = i = parent[parent[i]]
         return i
 
-    for i, j in combinations(range(len(texts)), 2):
-        if near(words[i], words[j]):
-            parent[root(j)] = root(i)
+    for i, j in near_pairs([content(text) for text in texts]):
+        parent[root(j)] = root(i)
     groups: dict[int, list[int]] = {}
     for i in range(len(texts)):
         groups.setdefault(root(i), []).append(i)
