@@ -111,9 +111,8 @@ def test_pairs_have_each_input_twice() -> None:
     (features,) = featurizer([("red fox", "fox")])
     assert len(features["word_ids"]) == 2 and len(features["word_ids_b"]) == 1
     assert features["word_ids"][1] == features["word_ids_b"][0]
-    for wrong in ("single", ("a",)):
-        with pytest.raises(ValueError, match="pair|unpack"):
-            featurizer([wrong])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="takes pairs"):
+        featurizer(["single"])
     with pytest.raises(ValueError, match="one text, not a pair"):
         NgramFeaturizer(CHANNELS, tables, 8)([("a", "b")])
 

@@ -6,6 +6,7 @@ hundred MB on a workstation; on a phone there is no Python). Native messages go 
 
 from __future__ import annotations
 
+import importlib
 import os
 import tempfile
 import threading
@@ -98,11 +99,18 @@ def _unlink(path: Path | None) -> None:
 
 
 def _library() -> Any:
-    """The binding, which calls itself experimental each time it is imported."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        library = require("executorch.extension.pybindings.portable_lib", "executorch")
-        require("executorch.kernels.quantized", "executorch")  # registers the int8 embedding operators
+    """The binding (torch is loaded already, which it needs).
+
+    The documented module, `portable_lib`, imports the whole exporter for the sake of one warning, three times the
+    import time of torch. The extension module that it re-exports is enough; where it has another name, take the slow way.
+    """
+    try:
+        library: Any = importlib.import_module("executorch.extension.pybindings._C")
+    except ImportError:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it calls itself experimental
+            library = require("executorch.extension.pybindings.portable_lib", "executorch")
+    require("executorch.kernels.quantized", "executorch")  # registers the int8 embedding operators
     return library
 
 
