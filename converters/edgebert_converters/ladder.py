@@ -19,6 +19,7 @@ With "all" the files are `out/NAME-FORMAT.edgebert`. Nothing appears at `out` be
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import re
@@ -120,7 +121,6 @@ def export_model(
     chosen = _precision(precision)
     _check_out(out, format)
     usable = _usable(formats, chosen, explicit=format not in ("auto", "all"), log=log)
-    out.parent.mkdir(parents=True, exist_ok=True)
     log(f"checking {model.name} in torch on {len(model.dev_texts)} dev texts")
     known = reference(model)
     log(f"{model.metric} {known.metric:.4f} in fp32; at most {max_drop:.4f} may be lost")
@@ -190,7 +190,9 @@ class _workplace:
         self.out = out
 
     def __enter__(self) -> Path:
+        self.new = not self.out.parent.exists()
         try:
+            self.out.parent.mkdir(parents=True, exist_ok=True)
             self.folder = tempfile.TemporaryDirectory(prefix=f".{self.out.name}.", suffix=".part", dir=self.out.parent)
         except OSError as error:
             raise EdgeBertError(f"cannot write beside {self.out}: {error.strerror or error}") from error
@@ -198,6 +200,9 @@ class _workplace:
 
     def __exit__(self, *unused: object) -> None:
         self.folder.cleanup()
+        if self.new:  # a folder made for an export that then failed; one that holds a bundle stays
+            with contextlib.suppress(OSError):
+                self.out.parent.rmdir()
 
 
 def _climb(request: _Request, tool: Converter) -> _Ladder:

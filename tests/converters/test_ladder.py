@@ -87,7 +87,7 @@ def test_auto_ends_in_float_when_nothing_less_is_good_enough(models, tmp_path: P
 
 def test_impossible_budget(models, empty: Path, log: Log) -> None:
     with pytest.raises(ExportError) as caught:
-        export_model(models["ngram"], "linux", "onnx", max_size=1000, out=empty / "x.edgebert", log=log)
+        export_model(models["ngram"], "linux", "onnx", max_size=1000, out=empty / "new" / "x.edgebert", log=log)
     message = str(caught.value)
     assert "no bundle fits 1,000 bytes. The smallest reached is" in message
     assert "(onnx, int8)" in message
