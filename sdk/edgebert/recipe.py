@@ -56,7 +56,7 @@ class TrainingSection(Section):
     clip: float = Field(1.0, gt=0, description="largest gradient norm of the dense weights")
     patience: int = Field(3, ge=1, description="stop after this many dev checks without a better result")
     checks_per_epoch: int = Field(1, ge=1, description="dev checks in an epoch")
-    max_length: int = Field(128, ge=3, description="tokens (transformers) or words (n-gram) read of a text")
+    max_length: int = Field(128, ge=4, description="tokens (transformers) or words (n-gram) read of a text")
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     seed: int = Field(0, ge=0)
     checkpoint_seconds: float = Field(60.0, ge=0)
