@@ -2,9 +2,9 @@
 
     python benchmarks/students.py --out runs/benchmark [--tasks trec6 sst2]
 
-Reads the shared datasets (EDGEBERT_SHARED, or ../shared beside the checkout). Everything it trains stays in --out and is
-reused by the next call. Latency: one text, one thread, tokenization included, all arms in turn in one process; the ratio
-is that of the medians against the teacher in ONNX Runtime fp32. Writes results.md and results.json into --out.
+Reads the shared datasets (EDGEBERT_SHARED, or ../shared beside the checkout). Everything it trains stays in --out and
+is reused by the next call. Latency: one text, one thread, tokenization included, all arms in turn in one process; the
+ratio is that of the medians against the teacher in ONNX Runtime fp32. Writes results.md and results.json into --out.
 """
 
 from __future__ import annotations
@@ -147,9 +147,10 @@ def markdown(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> str
 def machine() -> str:
     """Processor and cores."""
     try:
-        names = [line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        names = []
+        lines = []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
 
 

@@ -87,7 +87,7 @@ def test_a_damaged_folder_is_named_in_one_sentence(copy: Path, damage: Callable[
 
 def test_a_run_without_dev_rows_says_so(copy: Path) -> None:
     (copy / "dev.jsonl.gz").unlink()
-    with pytest.raises(EdgeBertError, match="holds no dev.jsonl.gz"):
+    with pytest.raises(EdgeBertError, match=r"holds no dev\.jsonl\.gz"):
         load_run(copy).rows("dev")
 
 

@@ -102,7 +102,8 @@ def _library() -> Any:
     """The binding (torch is loaded already, which it needs).
 
     The documented module, `portable_lib`, imports the whole exporter for the sake of one warning, three times the
-    import time of torch. The extension module that it re-exports is enough; where it has another name, take the slow way.
+    import time of torch. The extension module that it re-exports is enough; where that has another name, take the
+    slow way.
     """
     try:
         library: Any = importlib.import_module("executorch.extension.pybindings._C")

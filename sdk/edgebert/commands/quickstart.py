@@ -48,7 +48,9 @@ def quickstart(out: str | Path = "edgebert-quickstart") -> Path:
             teacher=teacher, student=name, data=data, out=out / name, max_length=MAX_LENGTH, **settings
         )
     reference = _bundles(teacher, out / "bundles" / "teacher", format="onnx", precision="fp32")
-    bundles = {name: _bundles(run, out / "bundles" / name, format="all", precision="int8") for name, run in runs.items()}
+    bundles = {
+        name: _bundles(run, out / "bundles" / name, format="all", precision="int8") for name, run in runs.items()
+    }
     note("4/4 measuring")
     rows = [_measure("teacher", reference[0], data, None)]
     rows += [_measure(name, path, data, rows[0]) for name, paths in bundles.items() for path in paths]
@@ -116,8 +118,8 @@ def _table(rows: list[dict[str, Any]]) -> str:
 
 def _farewell(out: Path, bundle: Path, seconds: float) -> str:
     return (
-        f"\nDone in {duration(seconds)}. Accuracy on the test split; latency is one text, one thread, tokenization included, "
-        f"on this machine.\n\nUse a bundle:\n"
+        f"\nDone in {duration(seconds)}. Accuracy on the test split; latency is one text, one thread, tokenization "
+        f"included, on this machine.\n\nUse a bundle:\n"
         f'  edgebert predict {bundle} "wake me up at seven tomorrow"\n'
         f"  edgebert inspect {bundle}\n"
         f"  edgebert profile {bundle}\n\n"

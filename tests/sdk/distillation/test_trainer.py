@@ -191,10 +191,14 @@ def test_two_processes_make_the_same_set_of_files(
         pytest.skip("needs gloo")
     monkeypatch.setenv("EDGEBERT_CACHE", str(tmp_path / "cache"))  # so that both have texts to label
     out = tmp_path / "two"
-    launch = "-m accelerate.commands.launch --num_processes 2 --num_machines 1 --mixed_precision no --dynamo_backend no"
-    command = [sys.executable, *launch.split(), "--cpu", "--main_process_port", "0", "-m", "edgebert", "distill"]
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    # `accelerate launch --cpu` starts one process, whatever --num_processes says; torchrun starts two.
+    launch = "-m torch.distributed.run --standalone --nproc-per-node 2"
+    command = [sys.executable, *launch.split(), "-m", "edgebert", "distill"]
     command += ["--teacher", str(tiny_teacher), "--student", "ngram", "--data", str(tiny_data), "--out", str(out)]
-    result = subprocess.run([*command, "--epochs", "2", "--max-length", "24"], capture_output=True, text=True)
+    result = subprocess.run(
+        [*command, "--epochs", "2", "--max-length", "24"], capture_output=True, text=True, timeout=400
+    )
     assert result.returncode == 0, result.stderr[-3000:]
     one = train("one", {"name": "ngram"})
     assert {str(path.relative_to(out)) for path in out.rglob("*")} == {str(p.relative_to(one)) for p in one.rglob("*")}
