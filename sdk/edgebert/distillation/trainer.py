@@ -6,6 +6,7 @@ import contextlib
 import copy
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -88,7 +89,10 @@ def processes() -> Any:
     """accelerate's view of this process: `device`, `num_processes`, `process_index`, `wait_for_everyone()`."""
     from accelerate.state import PartialState
 
-    return PartialState()
+    # Said here because accelerate joins processes on a CPU only when told that it is to use one.
+    launched = int(os.environ.get("LOCAL_RANK", -1)) != -1
+    asked = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
+    return PartialState(cpu=asked or (launched and not torch.cuda.is_available()))
 
 
 @torch.no_grad()

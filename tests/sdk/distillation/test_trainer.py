@@ -191,7 +191,7 @@ def test_two_processes_make_the_same_set_of_files(
         pytest.skip("needs gloo")
     monkeypatch.setenv("EDGEBERT_CACHE", str(tmp_path / "cache"))  # so that both have texts to label
     out = tmp_path / "two"
-    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")  # also where there is a GPU
     # `accelerate launch --cpu` starts one process, whatever --num_processes says; torchrun starts two.
     launch = "-m torch.distributed.run --standalone --nproc-per-node 2"
     command = [sys.executable, *launch.split(), "-m", "edgebert", "distill"]
