@@ -112,10 +112,21 @@ class HuggingFaceFeaturizer:
         if not texts:
             return []
         halves = [split_pair(text, self.pair) for text in texts]
-        second = [b for _, b in halves] if self.pair else None
-        encoded = self.tokenizer([a for a, _ in halves], second, truncation=True, max_length=self.max_length)
+        first, second = [a for a, _ in halves], [b or "" for _, b in halves]
+        pairs = (self._shorten(first), self._shorten(second)) if self.pair else (first,)
+        encoded = self.tokenizer(*pairs, truncation=True, max_length=self.max_length)
         names = [spec.name for spec in self.inputs]
         return [{name: np.asarray(encoded[name][i], np.int32) for name in names} for i in range(len(texts))]
+
+    def _shorten(self, texts: list[str]) -> list[str]:
+        """Each text up to twice as many tokens as a pair may take.
+
+        Truncating a pair, the library builds every combination of the pieces it cuts off: 20 GB for two texts of
+        100,000 characters. Twice, so that a word cut at the end is never one that stays.
+        """
+        options = {"truncation": True, "max_length": 2 * self.max_length, "add_special_tokens": False}
+        spans = self.tokenizer(texts, return_offsets_mapping=True, **options)["offset_mapping"]
+        return [text[: span[-1][1]] if span else "" for text, span in zip(texts, spans, strict=True)]
 
 
 def locate(model: str | Path) -> str:
