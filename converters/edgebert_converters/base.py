@@ -26,6 +26,7 @@ CONVERTERS: dict[str, str] = {
     "onnx": "edgebert_converters.onnx:OnnxConverter",
     "tflite": "edgebert_converters.tflite:TfliteConverter",
     "executorch": "edgebert_converters.executorch:ExecuTorchConverter",
+    "native": "edgebert_converters.native:NativeConverter",
 }
 
 
@@ -37,12 +38,14 @@ class Precision(StrEnum):
     int8         embedding rows int8 with one scale each, linear weights int8 per output channel, activations
                  quantized on the fly (dynamic); needs no data
     int8-static  as int8, but activation ranges fixed beforehand from calibration texts
+    int4         rows of n-grams in four bits (native alone); the rest as int8
     """
 
     FP32 = "fp32"
     FP16 = "fp16"
     INT8 = "int8"
     INT8_STATIC = "int8-static"
+    INT4 = "int4"
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,7 @@ class Artifact:
         size: of the file, in bytes.
         requires: as in the manifest: {"package", "made_with": {package: version}, perhaps "minimum"}.
         kept: module names that stayed in float.
+        featurizer: the manifest's, where the file itself holds the featurizer's data; None: the model's own.
     """
 
     path: Path
@@ -114,6 +118,7 @@ class Artifact:
     size: int
     requires: Mapping[str, Any]
     kept: tuple[str, ...] = ()
+    featurizer: Mapping[str, Any] | None = None
 
 
 class Converter(Protocol):
@@ -137,6 +142,11 @@ class Converter(Protocol):
     @property
     def packages(self) -> tuple[str, ...]:
         """Modules that must be importable for converting and for running the result."""
+        ...
+
+    @property
+    def featurizers(self) -> tuple[str, ...] | None:
+        """Types of featurizer whose models the format holds, None for any; one made for a few is their default."""
         ...
 
     def convert(

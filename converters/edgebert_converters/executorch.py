@@ -28,6 +28,7 @@ class ExecuTorchConverter:
     suffix = ".pte"
     precisions = (Precision.FP32, Precision.INT8, Precision.INT8_STATIC)
     packages = ("executorch", "torchao")
+    featurizers = None
 
     def convert(
         self,

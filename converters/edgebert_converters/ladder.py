@@ -5,8 +5,8 @@ The call, stable:
     export_model(
         model: ExportableModel,
         target: str,                                   # "android" | "linux" (targets.TARGETS)
-        format: str = "auto",                          # "onnx" | "tflite" | "executorch" | "auto" | "all"
-        precision: str = "auto",                       # "auto" | "fp32" | "fp16" | "int8" | "int8-static"
+        format: str = "auto",                          # a name in CONVERTERS, "auto" or "all"
+        precision: str = "auto",                       # "auto" or a value of Precision
         max_size: int | None = None,                   # bytes of the bundle
         max_drop: float = 0.01,                        # of the task's metric over model.dev_texts, 0..1
         out: str | Path = ...,                         # a file; a folder for format "all"
@@ -36,7 +36,6 @@ from edgebert_converters.targets import formats_for
 from edgebert_converters.verify import Reference, Verification, reference, verify
 from edgebert_runtime.errors import EdgeBertError, ExportError, MissingExtraError, UsageError, choose
 
-EXTRAS = {"onnx": "onnx", "tflite": "tflite", "executorch": "executorch"}
 MOST_KEPT = 0.5  # beyond this share of the layer groups in float, fp16 or fp32 is the better answer
 
 
@@ -91,7 +90,9 @@ class _Ladder:
 
     @property
     def passed(self) -> _Rung | None:
-        return next((rung for rung in self.rungs if not rung.reason), None)
+        """The best of those that passed; of equals the first."""
+        passed = [(rung.verification.metric, rung) for rung in self.rungs if not rung.reason and rung.verification]
+        return max(passed, key=lambda item: item[0])[1] if passed else None
 
 
 def _to_stderr(line: str) -> None:
@@ -120,13 +121,17 @@ def export_model(
     formats = formats_for(target, format)
     chosen = _precision(precision)
     _check_out(out, format)
-    usable = _usable(formats, chosen, explicit=format not in ("auto", "all"), log=log)
+    usable = _usable(model, formats, chosen, explicit=format not in ("auto", "all"), log=log)
     log(f"checking {model.name} in torch on {len(model.dev_texts)} dev texts")
     known = reference(model)
     log(f"{model.metric} {known.metric:.4f} in fp32; at most {max_drop:.4f} may be lost")
     with _workplace(out) as work:
         request = _Request(model, known, chosen, max_size, max_drop, created, work, log)
-        ladders = [_climb(request, converter(name)) for name in usable]
+        ladders = []
+        for name in usable:
+            ladders.append(_climb(request, converter(name)))
+            if format == "auto" and converter(name).featurizers is not None and ladders[-1].passed is not None:
+                break  # made for such models: the others need not be tried
         passed = {ladder.format: ladder.passed for ladder in ladders if ladder.passed is not None}
         failed = [ladder for ladder in ladders if ladder.passed is None]
         if failed and (format == "all" or not passed):
@@ -152,35 +157,51 @@ def _check_out(out: Path, format: str) -> None:
 
 
 def _usable(
-    formats: tuple[str, ...], precision: Precision | None, explicit: bool, log: Callable[[str], None]
+    model: ExportableModel,
+    formats: tuple[str, ...],
+    precision: Precision | None,
+    explicit: bool,
+    log: Callable[[str], None],
 ) -> list[str]:
     """The formats whose packages are installed and that have the precision; the others are named with the reason.
 
     Raises:
         MissingExtraError, ExportError: the only format asked for cannot be made, or none can.
     """
-    usable, reasons = [], []
-    missing = 0
+    usable, problems = [], []
     for name in formats:
-        tool = converter(name)
-        absent = [package for package in tool.packages if importlib.util.find_spec(package) is None]
-        if absent:
-            missing += 1
-            reasons.append(
-                f"{name}: the Python package {absent[0]!r} is not installed. "
-                f'Install it with: pip install "edgebert[{EXTRAS[name]}]"'
-            )
-        elif precision is not None and precision not in tool.precisions:
-            reasons.append(f"{name}: it has no precision {precision}, only {', '.join(tool.precisions)}")
-        else:
+        problem = _obstacle(model, converter(name), precision)
+        if problem is None:
             usable.append(name)
             continue
-        if not explicit:
-            log(f"skipped {reasons[-1]}")
+        problems.append(problem)
+        if not explicit and _suits(model, converter(name)):
+            log(f"skipped {problem}")
     if not usable:
-        kind = MissingExtraError if missing == len(formats) else ExportError
-        raise kind("; ".join(reasons))
+        missing = all(isinstance(problem, MissingExtraError) for problem in problems)
+        raise (MissingExtraError if missing else ExportError)("; ".join(str(problem) for problem in problems))
     return usable
+
+
+def _suits(model: ExportableModel, tool: Converter) -> bool:
+    """Whether the format holds models of this kind."""
+    return tool.featurizers is None or model.featurizer.spec()["type"] in tool.featurizers
+
+
+def _obstacle(model: ExportableModel, tool: Converter, precision: Precision | None) -> EdgeBertError | None:
+    """Why a format cannot be made of this model, here."""
+    if not _suits(model, tool):
+        assert tool.featurizers is not None
+        return ExportError(f"{tool.format}: it holds {tool.featurizers[0]} students, and {model.name} is none")
+    absent = [package for package in tool.packages if importlib.util.find_spec(package) is None]
+    if absent:
+        return MissingExtraError(
+            f"{tool.format}: the Python package {absent[0]!r} is not installed. "
+            f'Install it with: pip install "edgebert[{tool.format}]"'
+        )
+    if precision is not None and precision not in tool.precisions:
+        return ExportError(f"{tool.format}: it has no precision {precision}, only {', '.join(tool.precisions)}")
+    return None
 
 
 class _workplace:
@@ -208,11 +229,30 @@ class _workplace:
 def _climb(request: _Request, tool: Converter) -> _Ladder:
     """Try the rungs of one format until one passes; prints them as a table."""
     ladder = _Ladder(tool.format)
+    if request.max_size is not None and tool.featurizers is not None:
+        return _fit(request, tool, ladder)
     for number, (precision, keep) in enumerate(_steps(request, tool, ladder)):
         request.log(f"{tool.format}: converting to {_name(precision, keep)}")
         ladder.rungs.append(_try(request, tool, precision, keep, f"{tool.format}-{number}"))
         if not ladder.rungs[-1].reason or _too_large(request, ladder.rungs[-1]):
             break  # passed, or: every later rung is larger still
+    _print_table(request, ladder)
+    return ladder
+
+
+def _fit(request: _Request, tool: Converter, ladder: _Ladder) -> _Ladder:
+    """An n-gram student in a given size: each way to make it fit is exported and measured; the best one is taken."""
+    from edgebert_converters.shrink import candidates
+
+    assert request.max_size is not None
+    for number, smaller in enumerate(candidates(request.model, request.max_size, request.precision)):
+        request.log(f"{tool.format}: converting to {smaller.name}")
+        rung = _try(
+            replace(request, model=smaller.model), tool, smaller.precision, frozenset(), f"{tool.format}-{number}"
+        )
+        ladder.rungs.append(replace(rung, name=smaller.name))
+    if not ladder.rungs:
+        ladder.rungs.append(_try(request, tool, request.precision or Precision.INT8, frozenset(), f"{tool.format}-all"))
     _print_table(request, ladder)
     return ladder
 
@@ -223,7 +263,8 @@ def _steps(request: _Request, tool: Converter, ladder: _Ladder) -> Iterator[tupl
         yield request.precision, frozenset()
         return
     yield Precision.INT8, frozenset()
-    if ladder.rungs[-1].verification is not None:  # it was made, and lost too much
+    holds_float = Precision.FP32 in tool.precisions  # one that does not cannot keep layers in float either
+    if holds_float and ladder.rungs[-1].verification is not None:  # it was made, and lost too much
         yield from ((Precision.INT8, keep) for keep in _float_sets(request))
     for precision in (Precision.FP16, Precision.FP32):
         if precision in tool.precisions:
@@ -274,13 +315,14 @@ def _too_large(request: _Request, rung: _Rung) -> bool:
 
 
 def _print_table(request: _Request, ladder: _Ladder) -> None:
-    request.log(f"{ladder.format}: {'rung':<28} {'bytes':>12} {'drop':>8} {'agree':>7}  result")
+    width = max(28, *(len(rung.name) for rung in ladder.rungs))
+    request.log(f"{ladder.format}: {'rung':<{width}} {'bytes':>12} {'drop':>8} {'agree':>7}  result")
     for rung in ladder.rungs:
         found = rung.verification
         drop, agree = (f"{found.drop:.4f}", f"{found.agreement:.4f}") if found else ("-", "-")
         size = f"{rung.size:,}" if rung.size else "-"
         result = (rung.reason or "passed").splitlines()[0]
-        request.log(f"{ladder.format}: {rung.name:<28} {size:>12} {drop:>8} {agree:>7}  {result}")
+        request.log(f"{ladder.format}: {rung.name:<{width}} {size:>12} {drop:>8} {agree:>7}  {result}")
         if rung.kept:
             request.log(f"{ladder.format}:   in float: {', '.join(rung.kept)}")
 

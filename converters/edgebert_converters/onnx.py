@@ -33,6 +33,7 @@ class OnnxConverter:
     suffix = ".onnx"
     precisions = (Precision.FP32, Precision.FP16, Precision.INT8, Precision.INT8_STATIC)
     packages = ("onnx", "onnxscript", "onnxruntime")
+    featurizers = None
 
     def convert(
         self,

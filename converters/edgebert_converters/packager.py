@@ -21,7 +21,7 @@ from edgebert_runtime.features import Text
 from edgebert_runtime.manifest import Manifest, Shapes, TensorInfo, input_tensors
 
 GOLDEN_DEV = 16  # test vectors taken from the dev texts; the awkward texts come on top
-ID_TYPES = {"onnx": "int64", "tflite": "int32", "executorch": "int64"}
+ID_TYPES = {"onnx": "int64", "tflite": "int32", "executorch": "int64", "native": "int32"}
 
 
 def write_bundle(
@@ -52,7 +52,7 @@ def write_bundle(
         inputs=input_tensors(model.featurizer.inputs, ID_TYPES[artifact.format], artifact.shapes["batch"]),
         outputs=(TensorInfo("logits", "float32", (artifact.shapes["batch"] or "batch", len(model.labels))),),
         shapes=Shapes.from_json(dict(artifact.shapes)),
-        featurizer=model.featurizer.spec(),
+        featurizer=dict(artifact.featurizer or model.featurizer.spec()),
         created=created,
         metrics={**plain(model.metrics), "exported": exported},
         provenance={**plain(model.provenance), "kept_float": list(artifact.kept)},
@@ -61,7 +61,7 @@ def write_bundle(
     entries: dict[str, bytes | Path] = {
         artifact.path.name: artifact.path,
         "golden.jsonl": golden(artifact, model),
-        **model.featurizer.files(),
+        **({} if artifact.featurizer else model.featurizer.files()),
     }
     sizes = {name: len(entry) if isinstance(entry, bytes) else entry.stat().st_size for name, entry in entries.items()}
     entries["MODEL_CARD.md"] = model_card(model, artifact, verification, sizes, created).encode("utf-8")
@@ -94,7 +94,7 @@ def golden(artifact: Artifact, model: ExportableModel) -> bytes:
     features = model.featurizer(texts)
     engine = engine_for(artifact, model)
     try:
-        logits = run_alone(engine, artifact, model, features)
+        logits = run_alone(engine, artifact, model, texts, features)
     finally:
         engine.close()
     lines = []

@@ -22,8 +22,10 @@ class Target:
 
 
 TARGETS: dict[str, Target] = {
-    "android": Target("android", "Android phones, 64-bit ARM", ("tflite", "executorch", "onnx")),
-    "linux": Target("linux", "Linux servers and boards, x86-64 and 64-bit ARM", ("onnx", "tflite", "executorch")),
+    "android": Target("android", "Android phones, 64-bit ARM", ("native", "tflite", "executorch", "onnx")),
+    "linux": Target(
+        "linux", "Linux servers and boards, x86-64 and 64-bit ARM", ("native", "onnx", "tflite", "executorch")
+    ),
 }
 
 

@@ -29,6 +29,7 @@ class TfliteConverter:
     suffix = ".tflite"
     precisions = (Precision.FP32, Precision.FP16, Precision.INT8, Precision.INT8_STATIC)
     packages = ("litert_torch", "ai_edge_quantizer", "ai_edge_litert")
+    featurizers = None
 
     def convert(
         self,

@@ -14,7 +14,7 @@ import numpy as np
 
 from edgebert_converters.base import Artifact, ExportableModel, Precision, is_pair
 from edgebert_converters.quiet import quiet
-from edgebert_runtime.engines import Engine, load_engine
+from edgebert_runtime.engines import Engine, TextEngine, load_engine
 from edgebert_runtime.errors import BundleError, ExportError
 from edgebert_runtime.features import Features, Text, length_of, pad
 from edgebert_runtime.inference import infer
@@ -133,13 +133,20 @@ def engine_for(artifact: Artifact, model: ExportableModel) -> Engine:
         return load_engine(artifact.format, artifact.path, model.featurizer.inputs, artifact.shapes, 1)
 
 
-def run_alone(engine: Engine, artifact: Artifact, model: ExportableModel, features: Sequence[Features]) -> np.ndarray:
+def run_alone(
+    engine: Engine, artifact: Artifact, model: ExportableModel, texts: Sequence[Text], features: Sequence[Features]
+) -> np.ndarray:
     """Logits of each text run by itself, as on a device.
+
+    Args:
+        features: of the texts; an engine that reads text itself does not use them.
 
     Raises:
         ExportError: the file does not run.
     """
     with _running(artifact):
+        if isinstance(engine, TextEngine):
+            return engine.read(texts)
         return infer(engine, features, model.featurizer.inputs, artifact.shapes, 1)
 
 
@@ -163,12 +170,15 @@ def verify(artifact: Artifact, model: ExportableModel, known: Reference | None =
     """
     known = known or reference(model)
     mixed = _mixed_batch(known)
-    in_batch = [known.features[index] for index in mixed]
     engine = engine_for(artifact, model)
     try:
-        found = run_alone(engine, artifact, model, known.features)
+        found = run_alone(engine, artifact, model, known.texts, known.features)
         with _running(artifact):
-            together = infer(engine, in_batch, model.featurizer.inputs, artifact.shapes, len(mixed))
+            if isinstance(engine, TextEngine):
+                together = engine.read([known.texts[index] for index in mixed])
+            else:
+                in_batch = [known.features[index] for index in mixed]
+                together = infer(engine, in_batch, model.featurizer.inputs, artifact.shapes, len(mixed))
     finally:
         engine.close()
     if found.shape != known.logits.shape:

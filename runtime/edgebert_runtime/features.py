@@ -1,21 +1,27 @@
 """Text to ids: what stands between a string and a graph.
 
 A featurizer turns texts into ragged id lists, one per graph input; `pad` makes a rectangular batch of them.
-Both kinds here are the reference: the C core must give the same ids.
+The C core reads the texts; what is here gives its ids their names and lengths.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from edgebert_runtime.errors import BundleError, require, resolve
+from edgebert_runtime import _core
+from edgebert_runtime.errors import BundleError, resolve
+
+LOWERCASE, STRIP_ACCENTS = 1, 2  # flags of the core's WordPiece
 
 Text: TypeAlias = "str | tuple[str, str]"
 Features: TypeAlias = dict[str, np.ndarray]
+# One input's ids of many texts, one after the other: int32 [m], and where each text's begin, int64 [texts + 1].
+Flat: TypeAlias = tuple[np.ndarray, np.ndarray]
 
 FEATURIZERS: dict[str, str] = {
     "wordpiece": "edgebert_runtime.features:WordPiece",
@@ -118,6 +124,15 @@ def split_pair(text: Text, pair: bool) -> tuple[str, str | None]:
     return text if isinstance(text, tuple) else (text, None)
 
 
+def split_flat(flat: Mapping[str, Flat], count: int) -> list[Features]:
+    """The features of each of `count` texts, as views into the flat arrays."""
+    features: list[Features] = [{} for _ in range(count)]
+    for name, (ids, offsets) in flat.items():
+        for item, (start, end) in zip(features, pairwise(offsets.tolist()), strict=True):
+            item[name] = ids[start:end]
+    return features
+
+
 class WordPiece:
     """BERT's tokenizer: inputs `input_ids`, `attention_mask` and, for pair models, `token_type_ids`.
 
@@ -153,21 +168,9 @@ class WordPiece:
         if pair:
             rows["token_type_ids"] = 2
         self.inputs = tuple(InputSpec(name, 1, count) for name, count in rows.items())
-        self._tokenizer = self._build()
-
-    def _build(self) -> Any:
-        tokenizers = require("tokenizers", "train")
-        ids = {token: index for index, token in enumerate(self.vocabulary)}
-        tokenizer = tokenizers.Tokenizer(
-            tokenizers.models.WordPiece(ids, unk_token="[UNK]", max_input_chars_per_word=100)
-        )
-        tokenizer.add_special_tokens([t for t in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]") if t in ids])
-        tokenizer.normalizer = tokenizers.normalizers.BertNormalizer(
-            clean_text=True, handle_chinese_chars=True, strip_accents=self.strip_accents, lowercase=self.lowercase
-        )
-        tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
-        self._first, self._separator = ids["[CLS]"], ids["[SEP]"]
-        return tokenizer
+        accents = lowercase if strip_accents is None else strip_accents
+        flags = LOWERCASE * lowercase | STRIP_ACCENTS * accents
+        self._tokenizer = _core.WordPiece(self.files()["tokenizer/vocab.txt"], flags)
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any], read: Callable[[str], bytes]) -> WordPiece:
@@ -202,39 +205,19 @@ class WordPiece:
 
     def __call__(self, texts: Sequence[Text]) -> list[Features]:
         """See `Featurizer.__call__`."""
-        halves = [half for text in texts for half in split_pair(text, self.pair)[: 1 + self.pair]]
-        encoded = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(halves, add_special_tokens=False)]
+        return split_flat(self.flat(texts), len(texts))
+
+    def flat(self, texts: Sequence[Text]) -> dict[str, Flat]:
+        """See `Flat`; one for each input."""
+        halves = [split_pair(text, self.pair) for text in texts]
+        second = [half[1] or "" for half in halves] if self.pair else None
+        found = self._tokenizer.ids([half[0] for half in halves], second, self.max_length)
+        ids, offsets = np.frombuffer(found[0], np.int32), np.frombuffer(found[2], np.int64)
+        flat = {"input_ids": (ids, offsets), "attention_mask": (np.ones_like(ids), offsets)}
         if self.pair:
-            return [self._join(a, b) for a, b in zip(encoded[::2], encoded[1::2], strict=True)]
-        return [self._join(ids, None) for ids in encoded]
+            flat["token_type_ids"] = (np.frombuffer(found[1], np.int32), offsets)
+        return flat
 
-    def _join(self, first: list[int], second: list[int] | None) -> Features:
-        """Cut to `max_length` and put the special tokens in place.
-
-        The library's own truncation also builds every piece that it cuts off; for a pair of long texts that is the
-        product of both lengths, 20 GB for 100,000 characters each.
-        """
-        room = self.max_length - (2 if second is None else 3)
-        if second is None:
-            ids = [self._first, *first[:room], self._separator]
-            return {"input_ids": np.asarray(ids, np.int32), "attention_mask": np.ones(len(ids), np.int32)}
-        a, b = longest_first(len(first), len(second), room)
-        head = [self._first, *first[:a], self._separator]
-        tail = [*second[:b], self._separator]
-        return {
-            "input_ids": np.asarray(head + tail, np.int32),
-            "attention_mask": np.ones(len(head) + len(tail), np.int32),
-            "token_type_ids": np.asarray([0] * len(head) + [1] * len(tail), np.int32),
-        }
-
-
-def longest_first(first: int, second: int, room: int) -> tuple[int, int]:
-    """How many tokens of each half of a pair stay, so that together they take at most `room`.
-
-    The shorter half stays whole while it takes no more than its share; otherwise each gets half of the room, the longer
-    one the odd token.
-    """
-    if first + second <= room:
-        return first, second
-    short = min(first, second, room // 2)
-    return (short, room - short) if first <= second else (room - short, short)
+    def tokens(self, text: str) -> np.ndarray:
+        """The tokens of one text, without [CLS] and [SEP]: int32 [n, 4] of id, word, start and end in characters."""
+        return np.frombuffer(self._tokenizer.tokens(text), np.int32).reshape(-1, 4)

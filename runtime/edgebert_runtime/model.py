@@ -13,7 +13,7 @@ import numpy as np
 
 from edgebert_runtime.bundle import Bundle, Manifest, open_bundle
 from edgebert_runtime.decode import DECODERS, Prediction
-from edgebert_runtime.engines import ENGINES, REFUSED_TFLITE, Engine, load_engine
+from edgebert_runtime.engines import ENGINES, REFUSED_TFLITE, Engine, TextEngine, load_engine
 from edgebert_runtime.errors import BundleError, DataError, EdgeBertError, UsageError, choose
 from edgebert_runtime.features import Features, Featurizer, Text, load_featurizer
 from edgebert_runtime.inference import infer
@@ -40,6 +40,7 @@ class EdgeModel:
         self._featurizer = featurizer
         self._engine = engine
         self._shapes = bundle.manifest.shapes.to_json()
+        self._reader: TextEngine | None = engine if isinstance(engine, TextEngine) else None
         self._closed = False
 
     @classmethod
@@ -99,7 +100,19 @@ class EdgeModel:
 
     def logits(self, texts: Text | Sequence[Text], batch_size: int = 32) -> np.ndarray:
         """Logits, float32 [texts, labels]; raises as `predict`. See `infer` for what `batch_size` can change."""
-        return self.infer(self.featurize(texts), batch_size)
+        if self._reader is None:
+            return self.infer(self.featurize(texts), batch_size)
+        self._check_open()
+        _check_batch_size(batch_size)
+        try:
+            return self._checked(self._reader.read(_as_list(texts)))
+        except ValueError as error:
+            raise DataError(str(error)) from error
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether text becomes logits in one pass, so that `infer` has nothing to do."""
+        return self._reader is not None
 
     def featurize(self, texts: Text | Sequence[Text]) -> list[Features]:
         """First stage of `predict`: texts to ids; raises as `predict`."""
@@ -113,16 +126,14 @@ class EdgeModel:
     def infer(self, features: Sequence[Features], batch_size: int = 32) -> np.ndarray:
         """Second stage: ids to logits, float32 [texts, labels]. Ids are checked before the engine sees them."""
         self._check_open()
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise UsageError(f"batch_size must be a whole number from 1, not {batch_size!r}")
+        _check_batch_size(batch_size)
+        if self._reader is not None:
+            raise UsageError(
+                f"a {self.manifest.format} bundle reads text in one pass: call `logits` instead of `infer`"
+            )
         if not features:
             return np.zeros((0, len(self.labels)), dtype=np.float32)
-        logits = infer(self._engine, features, self._featurizer.inputs, self._shapes, batch_size)
-        if logits.shape[1] != len(self.labels):
-            raise BundleError(
-                f"{self._bundle.path}: the graph gives {logits.shape[1]} logits for {len(self.labels)} labels"
-            )
-        return logits
+        return self._checked(infer(self._engine, features, self._featurizer.inputs, self._shapes, batch_size))
 
     def decode(self, logits: np.ndarray) -> list[Prediction]:
         """Third stage: logits [texts, labels] to predictions."""
@@ -144,7 +155,7 @@ class EdgeModel:
             for name, ids in vector["ids"].items():
                 if features[0][name].tolist() != ids:
                     failures.append(f"vector {number}: other ids for {name!r}")
-            logits = self.infer(features, batch_size=1)
+            logits = self.logits([vector["text"]], batch_size=1)
             expected = np.asarray(vector["logits"], dtype=np.float64)
             difference = float(np.abs(logits[0] - expected).max())
             largest = max(largest, difference)
@@ -167,6 +178,14 @@ class EdgeModel:
 
     def __exit__(self, *unused: object) -> None:
         self.close()
+
+    def _checked(self, logits: np.ndarray) -> np.ndarray:
+        """These logits, if there is one for each label."""
+        if logits.shape[1] != len(self.labels):
+            raise BundleError(
+                f"{self._bundle.path}: the graph gives {logits.shape[1]} logits for {len(self.labels)} labels"
+            )
+        return logits
 
     def _check_open(self) -> None:
         if self._closed:
@@ -260,15 +279,16 @@ def _as_list(texts: Any) -> list[Text]:
     for number, text in enumerate(found, start=1):
         if not isinstance(text, str) and not _is_pair(text):
             raise DataError(f"text {number} must be a text or a pair of texts, not {type(text).__name__}")
-        try:
-            "".join(text).encode("utf-8")
-        except UnicodeEncodeError:
-            raise DataError(f"text {number} is not valid Unicode (it holds half of a surrogate pair)") from None
     return found
 
 
 def _is_pair(value: object) -> bool:
     return isinstance(value, tuple) and len(value) == 2 and all(isinstance(half, str) for half in value)
+
+
+def _check_batch_size(batch_size: object) -> None:
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise UsageError(f"batch_size must be a whole number from 1, not {batch_size!r}")
 
 
 def _tie(logits: np.ndarray, difference: float) -> bool:

@@ -1,13 +1,13 @@
-"""The n-gram featurizer: words, word n-grams and character n-grams, as rows of hashed vocabularies.
+"""The n-gram featurizer: words, word n-grams and character n-grams, as rows of a counted vocabulary.
 
-A vocabulary is a sorted list of 64-bit hashes; the row of an n-gram is its place in that list plus one (row 0 is
-padding). No strings are stored: among a million n-grams, a foreign one is taken for a known one with probability
-1e6 / 2**64, about 5e-14.
+The C core reads the text (`runtime/core/src/ngrams.c`); here are the vocabulary file, `ngrams.bin`, and the shape of
+the ids. A vocabulary holds no strings. The top bits of an n-gram's 64-bit hash choose a bucket, the next 16 bits are
+kept in it: 3 to 4 bytes an n-gram, and a foreign n-gram is taken for a known one with a probability of 2 to 4 in
+65,536.
 """
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,21 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from edgebert_runtime.features import Features, InputSpec, Text, check_lengths, split_pair
+from edgebert_runtime import _core
+from edgebert_runtime.features import Features, Flat, InputSpec, Text, check_lengths, split_flat, split_pair
 
-# A word keeps its inner apostrophes ("don't", "n't"), every other visible character is a word of its own: negation
-# and punctuation carry sentiment, and scikit-learn's default pattern loses both.
-WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
-
-MAGIC = b"EBNG"
-VERSION = 1
-FNV_OFFSET, FNV_PRIME = 0xCBF29CE484222325, 0x100000001B3
-MASK = 0xFFFFFFFFFFFFFFFF
-MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, odd
-# In-vocabulary character n-grams a word brings on average is about 8; 12 leaves room, the rest is cut.
-CHARACTERS_PER_WORD = 12
-LONGEST = 64  # character n-grams are taken of this many first characters of a word
-REMEMBERED = 100_000  # words whose hashes are kept
+MAGIC, MODEL_MAGIC = b"EBNG", b"EBNN"
+VERSION = 2
+HEADER, ENTRY, ALIGNMENT = 64, 32, 64
+PRINT_BITS = 16
+READ_PAST = 16  # bytes behind the last print that the core may read, eight prints at a time
+IN_A_BUCKET = 4  # n-grams at most, on average; at least half as many
+CHARACTERS_PER_WORD = 12  # known character n-grams that count of one word (EB_CHARS_PER_WORD)
+KINDS = ("word", "char")
+NGRAMS_SECTION = 1  # of a native model
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ class Channel:
 
     def __post_init__(self) -> None:
         low, high = self.orders
-        if self.kind not in ("word", "char") or not 1 <= low <= high <= 8 or self.rows < 1 or self.width < 1:
+        if self.kind not in KINDS or not 1 <= low <= high <= 8 or self.rows < 1 or self.width < 1:
             raise ValueError(
                 f"n-gram channel {self.name!r}: kind must be word or char, 1 <= n <= 8, rows and width positive"
             )
@@ -63,111 +60,61 @@ class Channel:
         return self.orders[1] - self.orders[0] + 1 if self.kind == "word" else CHARACTERS_PER_WORD
 
 
+def ngram_hashes(channel: Channel, texts: Sequence[str], max_length: int) -> tuple[np.ndarray, np.ndarray]:
+    """64-bit hashes of all n-grams of the texts' first `max_length` words, known or not.
+
+    Returns:
+        uint64 [m], and int64 offsets [len(texts) + 1]: text `i` has the hashes from offsets[i] to offsets[i + 1].
+    """
+    hashes, offsets = _core.ngram_hashes(KINDS.index(channel.kind), *channel.orders, max_length, texts)
+    return np.frombuffer(hashes, np.uint64), np.frombuffer(offsets, np.int64)
+
+
 def words_of(text: str) -> list[str]:
-    """Lower-cased words and single punctuation marks, in order."""
-    return WORD.findall(text.lower())
-
-
-def word_hash(word: str) -> int:
-    """FNV-1a, 64 bit, over the UTF-8 bytes."""
-    value = FNV_OFFSET
-    for byte in word.encode("utf-8", "surrogatepass"):
-        value = ((value ^ byte) * FNV_PRIME) & MASK
-    return value
-
-
-def _mix(values: np.ndarray) -> np.ndarray:
-    """Spread the bits, so that a table may be searched by interpolation or bucketed by its high bits."""
-    values = (values ^ (values >> np.uint64(32))) * MULTIPLIER
-    return values ^ (values >> np.uint64(29))
-
-
-def rolling_hashes(values: np.ndarray, low: int, high: int) -> np.ndarray:
-    """Hashes of all n-grams of `values` (uint64 [n]) with n in [low, high], order by order; uint64 [m]."""
-    result = []
-    running = np.zeros(len(values), dtype=np.uint64)
-    for order in range(1, high + 1):
-        if order > len(values):
-            break
-        # running[i] holds the n-gram that starts at i; each order drops the last start and adds one value.
-        running = running[: len(values) - order + 1] * MULTIPLIER + values[order - 1 :] + np.uint64(order)
-        if order >= low:
-            result.append(_mix(running))
-    return np.concatenate(result) if result else np.zeros(0, dtype=np.uint64)
-
-
-class NgramHasher:
-    """Texts to n-gram hashes, channel by channel; remembers the hashes of words it has met."""
-
-    def __init__(self, channels: Sequence[Channel], max_length: int) -> None:
-        self.channels, self.max_length = tuple(channels), max_length
-        self._words: dict[str, tuple[int, tuple[np.ndarray, ...]]] = {}
-        self._char_channels = [c for c in self.channels if c.kind == "char"]
-
-    def _word(self, word: str) -> tuple[int, tuple[np.ndarray, ...]]:
-        known = self._words.get(word)
-        if known is None:
-            points = np.array([ord(c) for c in f"<{word[:LONGEST]}>"], dtype=np.uint64)
-            grams = tuple(rolling_hashes(points, *channel.orders) for channel in self._char_channels)
-            known = (word_hash(word), grams)
-            # Bounded (about 50 MB): a long-lived process may meet any number of words, of any length.
-            if len(self._words) < REMEMBERED and len(word) <= LONGEST:
-                self._words[word] = known
-        return known
-
-    def __call__(self, text: str) -> list[np.ndarray]:
-        """Hashes of one text, uint64 [n] for each channel."""
-        entries = [self._word(word) for word in words_of(text)[: self.max_length]]
-        hashes = np.array([entry[0] for entry in entries], dtype=np.uint64)
-        result, char_index = [], 0
-        for channel in self.channels:
-            if channel.kind == "word":
-                result.append(rolling_hashes(hashes, *channel.orders))
-            else:
-                parts = [entry[1][char_index] for entry in entries]
-                result.append(np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint64))
-                char_index += 1
-        return result
+    """The words of a text as it spells them; how it spells them is not what counts (see the core), but their hash."""
+    ranges, _ = _core.ngram_words([text])
+    content = text.encode("utf-8")
+    return [content[start:end].decode("utf-8") for start, end in np.frombuffer(ranges, np.uint32).reshape(-1, 2)]
 
 
 class NgramFeaturizer:
-    """Texts to the rows of known n-grams; repeated n-grams stay repeated, unknown ones are dropped.
+    """Texts to the rows of known n-grams, word by word; repeated n-grams stay repeated, unknown ones are dropped.
 
     A pair model has each input twice: `word_ids`, … for the first text and `word_ids_b`, … for the second.
 
     Args:
         channels: the tables, in the order of the graph's inputs.
-        keys: sorted hashes of each channel, uint64 [rows]; row `i + 1` of a table belongs to `keys[i]`.
+        table: what `build_table` made of these channels.
         max_length: words read of a text.
     Raises:
-        ValueError: keys that are not strictly ascending, or more of them than the channel may have.
+        ValueError: a table that is damaged, or one of other channels.
     """
 
     min_length = 1
 
-    def __init__(
-        self, channels: Sequence[Channel], keys: Sequence[np.ndarray], max_length: int, pair: bool = False
-    ) -> None:
-        if len(channels) != len(keys) or not channels:
-            raise ValueError(f"{len(channels)} n-gram channels but {len(keys)} tables")
-        for channel, table in zip(channels, keys, strict=True):
-            if len(table) > channel.rows or np.any(table[1:] <= table[:-1]):
-                raise ValueError(f"the table of channel {channel.name!r} is not sorted or has too many rows")
+    def __init__(self, channels: Sequence[Channel], table: bytes, max_length: int, pair: bool = False) -> None:
         check_lengths(self.min_length, max_length)
-        self.channels, self.keys = tuple(channels), tuple(keys)
+        check_table(table, channels, max_length)
+        self._ngrams = _core.Ngrams(table)
+        self.channels, self.table = tuple(channels), table
         self.max_length, self.pair = max_length, pair
-        names = [
-            (c.name + suffix, c, k) for suffix in ("", "_b")[: 1 + pair] for c, k in zip(channels, keys, strict=True)
-        ]
-        self.inputs = tuple(InputSpec(name, c.per_length, len(k) + 1) for name, c, k in names)
-        self._hasher = NgramHasher(channels, max_length)
+        self.rows: tuple[int, ...] = self._ngrams.rows()
+        for channel, rows in zip(self.channels, self.rows, strict=True):
+            if rows > channel.rows + 1:
+                raise ValueError(f"the table of channel {channel.name!r} has too many rows")
+        suffixes = ("", "_b")[: 1 + pair]
+        self.inputs = tuple(
+            InputSpec(channel.name + suffix, channel.per_length, rows)
+            for suffix in suffixes
+            for channel, rows in zip(self.channels, self.rows, strict=True)
+        )
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any], read: Callable[[str], bytes]) -> NgramFeaturizer:
-        """See `load_featurizer`."""
+        """See `load_featurizer`. The table may lie inside a native model."""
         channels = [Channel(**{**item, "orders": tuple(item["orders"])}) for item in spec["channels"]]
-        keys = read_tables(read(str(spec["table"])), len(channels))
-        return cls(channels, keys, int(spec["max_length"]), bool(spec["pair"]))
+        table = table_of(read(str(spec["table"])))
+        return cls(channels, table, int(spec["max_length"]), bool(spec["pair"]))
 
     def spec(self) -> dict[str, Any]:
         """See `Featurizer.spec`."""
@@ -181,54 +128,91 @@ class NgramFeaturizer:
 
     def files(self) -> dict[str, bytes]:
         """See `Featurizer.files`."""
-        return {"tokenizer/ngrams.bin": write_tables(self.keys)}
+        return {"tokenizer/ngrams.bin": self.table}
 
-    def _ids(self, text: str, suffix: str) -> Features:
-        result = {}
-        for channel, table, hashes in zip(self.channels, self.keys, self._hasher(text), strict=True):
-            if len(table) == 0:
-                result[channel.name + suffix] = np.zeros(0, dtype=np.int32)
-                continue
-            place = np.minimum(np.searchsorted(table, hashes), len(table) - 1)
-            ids = place[table[place] == hashes].astype(np.int32) + 1
-            result[channel.name + suffix] = ids[: channel.per_length * self.max_length]
-        return result
+    def ids(self, index: int, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of channel `index`, int32 [m], and where each text's begin, int64 [len(texts) + 1]."""
+        rows, offsets = self._ngrams.ids(index, texts)
+        return np.frombuffer(rows, np.int32), np.frombuffer(offsets, np.int64)
 
     def __call__(self, texts: Sequence[Text]) -> list[Features]:
         """See `Featurizer.__call__`."""
-        features = []
-        for text in texts:
-            first, second = split_pair(text, self.pair)
-            item = self._ids(first, "")
-            if second is not None:
-                item |= self._ids(second, "_b")
-            features.append(item)
-        return features
+        return split_flat(self.flat(texts), len(texts))
+
+    def flat(self, texts: Sequence[Text]) -> dict[str, Flat]:
+        """See `edgebert_runtime.features.Flat`; one for each input."""
+        halves = [split_pair(text, self.pair) for text in texts]
+        return {
+            channel.name + suffix: self.ids(index, [half[side] or "" for half in halves])
+            for side, suffix in enumerate(("", "_b")[: 1 + self.pair])
+            for index, channel in enumerate(self.channels)
+        }
 
 
-def write_tables(keys: Sequence[np.ndarray]) -> bytes:
-    """`ngrams.bin`: magic, version, number of tables, their row counts, then the sorted hashes (little-endian)."""
-    head = struct.pack("<4sII", MAGIC, VERSION, len(keys)) + b"".join(struct.pack("<Q", len(k)) for k in keys)
-    return head + b"".join(k.astype("<u8").tobytes() for k in keys)
+def build_table(channels: Sequence[Channel], hashes: Sequence[np.ndarray], max_length: int) -> bytes:
+    """`ngrams.bin` of a vocabulary; row `i + 1` of a channel belongs to its `i`-th smallest hash.
+
+    Two n-grams whose kept bits are the same share a row (about one in 30,000).
+
+    Args:
+        hashes: uint64 [n] for each channel, in any order, as `ngram_hashes` gives them.
+    """
+    head = struct.pack("<4sIII", MAGIC, VERSION, len(channels), max_length).ljust(HEADER, b"\0")
+    entries, arrays = b"", b""
+    for channel, kept in zip(channels, hashes, strict=True):
+        bits, keys = bucket_bits(len(kept)), np.unique(shortened(kept))
+        starts = np.searchsorted(keys >> np.uint64(PRINT_BITS), np.arange((1 << bits) + 1, dtype=np.uint64))
+        kind, (low, high) = KINDS.index(channel.kind), channel.orders
+        entries += struct.pack("<IIIII", kind, low, high, bits, len(keys)).ljust(ENTRY, b"\0")
+        prints = (keys & np.uint64(0xFFFF)).astype("<u2").tobytes() + bytes(READ_PAST)
+        arrays += _padded(starts.astype("<u4").tobytes() + prints)
+    return _padded(head + entries) + arrays
 
 
-def read_tables(content: bytes, count: int) -> list[np.ndarray]:
-    """The inverse of `write_tables`; checks every size against the content's.
+def bucket_bits(count: int) -> int:
+    """How many bits of a hash choose a bucket in a table of `count` n-grams."""
+    return max(0, (count - 1) // IN_A_BUCKET).bit_length()
+
+
+def shortened(hashes: np.ndarray) -> np.ndarray:
+    """The bits of these hashes that a table of as many n-grams keeps."""
+    return hashes.astype(np.uint64) >> np.uint64(64 - bucket_bits(len(hashes)) - PRINT_BITS)
+
+
+def table_of(content: bytes) -> bytes:
+    """The vocabulary in a file: the whole of an `ngrams.bin`, one section of a native model.
 
     Raises:
-        ValueError: not such a file, another version, or sizes that do not add up.
+        ValueError: a native model without one.
     """
-    start = 12 + 8 * count
-    if len(content) < start:
-        raise ValueError("ngrams.bin is too short")
-    magic, version, tables = struct.unpack_from("<4sII", content)
-    if magic != MAGIC or version != VERSION or tables != count:
-        raise ValueError(f"ngrams.bin is not a version {VERSION} table of {count} channels")
-    lengths = struct.unpack_from(f"<{count}Q", content, 12)
-    if start + 8 * sum(lengths) != len(content):
-        raise ValueError("the row counts in ngrams.bin do not match its size")
-    keys = []
-    for length in lengths:
-        keys.append(np.frombuffer(content, dtype="<u8", count=length, offset=start))
-        start += 8 * length
-    return keys
+    if content[:4] != MODEL_MAGIC:
+        return content
+    (count,) = struct.unpack_from("<I", content, 24) if len(content) >= 128 else (0,)
+    for at in range(128, min(128 + 32 * count, len(content) - 31), 32):
+        kind, _, offset, size = struct.unpack_from("<IIQQ", content, at)
+        if kind == NGRAMS_SECTION and offset + size <= len(content):
+            return content[offset : offset + size]
+    raise ValueError("the model holds no vocabulary")
+
+
+def check_table(table: bytes, channels: Sequence[Channel], max_length: int) -> None:
+    """Compare a table's header with what is said of it elsewhere; the core checks the rest.
+
+    Raises:
+        ValueError: not such a file, another version, other channels or another length.
+    """
+    if not channels or len(table) < HEADER + ENTRY * len(channels):
+        raise ValueError("the n-gram table is too short")
+    magic, version, count, length = struct.unpack_from("<4sIII", table)
+    if magic != MAGIC or version != VERSION or count != len(channels):
+        raise ValueError(f"the n-gram table is not a version {VERSION} table of {len(channels)} channels")
+    if length != max_length:
+        raise ValueError(f"the n-gram table is for texts of {length} words, not {max_length}")
+    for index, channel in enumerate(channels):
+        kind, low, high = struct.unpack_from("<III", table, HEADER + ENTRY * index)
+        if (kind, low, high) != (KINDS.index(channel.kind), *channel.orders):
+            raise ValueError(f"the n-gram table holds other n-grams for channel {channel.name!r}")
+
+
+def _padded(content: bytes) -> bytes:
+    return content + bytes(-len(content) % ALIGNMENT)

@@ -64,7 +64,7 @@ def test_embedding_bags_are_refused(models: dict[str, ExportableModel]) -> None:
 
 def test_linears_on_one_vector_a_text_are_small_heads(models: dict[str, ExportableModel]) -> None:
     assert graph.small_heads(models["encoder"]) == {"classifier"}
-    assert graph.small_heads(models["ngram"]) == {"hidden", "classifier"}
+    assert graph.small_heads(models["ngram"]) == {"linear", "hidden", "output"}
 
 
 def test_sliced_tables_are_told_from_looked_up_ones(models: dict[str, ExportableModel]) -> None:

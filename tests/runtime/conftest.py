@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parent))  # pytest's importlib mode puts no folder of tests on the path
+# pytest's importlib mode puts no folder of tests on the path
+sys.path += [str(Path(__file__).parent), str(Path(__file__).parent / "core")]
 
 import runtime_graphs as graphs
 
@@ -18,11 +19,12 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     [*(str(_TREE / name) for name in ("sdk", "converters", "runtime")), os.environ.get("PYTHONPATH", "")]
 ).rstrip(os.pathsep)
 
-FORMATS = ("onnx", "tflite", "executorch")
+FORMATS = ("onnx", "tflite", "executorch", "native")
 NEEDS = {
     "onnx": ("torch", "onnx", "onnxscript", "onnxruntime"),
     "tflite": ("torch", "litert_torch", "ai_edge_litert"),
     "executorch": ("torch", "executorch.exir"),
+    "native": (),
 }
 
 
@@ -34,14 +36,19 @@ class Tiny:
         self._made: dict[str, Path] = {}
 
     def __call__(self, kind: str) -> Path:
-        """`kind` is a format (WordPiece, float), "ngram" (ONNX) or "executorch-int8" (int8 embedding rows)."""
-        format = {"ngram": "onnx", "executorch-int8": "executorch"}.get(kind, kind)
+        """`kind` is a format (WordPiece, float), "native" or "native-pair" (n-grams, int8), "ngram" (ONNX) or
+        "executorch-int8" (int8 embedding rows)."""
+        format = {"ngram": "onnx", "executorch-int8": "executorch", "native-pair": "native"}.get(kind, kind)
         for package in NEEDS[format]:
             pytest.importorskip(package)
         if kind not in self._made:
-            featurizer = graphs.ngrams() if kind == "ngram" else graphs.wordpiece()
             folder = self._factory.mktemp(kind)
-            self._made[kind] = graphs.write_bundle(folder, format, featurizer, int8_rows=kind == "executorch-int8")
+            if format == "native":
+                self._made[kind] = graphs.write_native(folder, pair=kind == "native-pair")
+            else:
+                featurizer = graphs.ngrams() if kind == "ngram" else graphs.wordpiece()
+                int8 = kind == "executorch-int8"
+                self._made[kind] = graphs.write_bundle(folder, format, featurizer, int8_rows=int8)
         return self._made[kind]
 
 

@@ -1,7 +1,7 @@
 """Tiny real graphs in three formats, and bundles around them, made as design notes on the toolchain say.
 
 One network for all: embedding, masked mean, linear. Its weights come from a seed, so the golden logits, which torch
-computes, are those that every engine must give.
+computes, are those that every engine must give. And a native n-gram student, whose golden logits are the reference's.
 """
 
 from __future__ import annotations
@@ -9,16 +9,18 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import reference_model
 
 from edgebert_runtime.bundle import Manifest, Shapes, TensorInfo, input_tensors, write_bundle_file
 from edgebert_runtime.decode import softmax
-from edgebert_runtime.features import Featurizer, WordPiece, pad
+from edgebert_runtime.features import Featurizer, Text, WordPiece, pad
 from edgebert_runtime.manifest import to_bytes
-from edgebert_runtime.ngrams import Channel, NgramFeaturizer, NgramHasher
+from edgebert_runtime.ngrams import Channel, NgramFeaturizer, build_table, ngram_hashes
 
 LABELS = ("lights", "music", "weather")
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "turn", "on", "off", "the", "light", "lights", "play"]
@@ -32,11 +34,10 @@ def wordpiece() -> WordPiece:
     return WordPiece(VOCABULARY, lowercase=True, max_length=MAX_LENGTH)
 
 
-def ngrams() -> NgramFeaturizer:
-    channels = (Channel("word_ids", "word", (1, 2), 200, 8), Channel("char_ids", "char", (3, 3), 200, 8))
-    hashes = zip(*(NgramHasher(channels, MAX_LENGTH)(text) for text in TEXTS), strict=True)
-    keys = [np.unique(np.concatenate(channel))[:200] for channel in hashes]
-    return NgramFeaturizer(channels, keys, MAX_LENGTH)
+def ngrams(words: tuple[int, int] = (1, 2)) -> NgramFeaturizer:
+    channels = (Channel("word_ids", "word", words, 200, 8), Channel("char_ids", "char", (3, 3), 200, 8))
+    kept = [np.unique(ngram_hashes(channel, TEXTS, MAX_LENGTH)[0])[: channel.rows] for channel in channels]
+    return NgramFeaturizer(channels, build_table(channels, kept, MAX_LENGTH), MAX_LENGTH)
 
 
 def network(featurizer: Featurizer, int8_rows: bool = False) -> Any:
@@ -163,8 +164,8 @@ WRITERS: dict[str, Callable[[Any, Featurizer, Path], Shapes]] = {
     "tflite": write_tflite,
     "executorch": write_executorch,
 }
-SUFFIXES = {"onnx": "onnx", "tflite": "tflite", "executorch": "pte"}
-PACKAGES = {"onnx": "onnxruntime", "tflite": "ai-edge-litert", "executorch": "executorch"}
+SUFFIXES = {"onnx": "onnx", "tflite": "tflite", "executorch": "pte", "native": "ebnn"}
+PACKAGES = {"onnx": "onnxruntime", "tflite": "ai-edge-litert", "executorch": "executorch", "native": "edgebert"}
 
 
 def write_bundle(
@@ -174,33 +175,56 @@ def write_bundle(
     module = network(featurizer, int8_rows)
     graph = folder / f"model.{SUFFIXES[format]}"
     shapes = WRITERS[format](module, featurizer, graph)
-    manifest = Manifest(
+    golden = [golden_vector(featurizer, text, torch_logits(module, featurizer, text)) for text in texts]
+    made = manifest(format, featurizer, shapes, "int8" if int8_rows else "fp32")
+    return bundled(folder, made, {graph.name: graph, **featurizer.files()}, golden)
+
+
+def write_native(folder: Path, pair: bool = False) -> Path:
+    """A bundle of an n-gram student for the core, its numbers random, its table inside the model."""
+    single = ngrams((1, 1))
+    featurizer = NgramFeaturizer(single.channels, single.table, MAX_LENGTH, pair)
+    sizes = reference_model.Sizes(len(LABELS), 32, (32, 64), reference_model.PAIRS * pair, 8, fold=1)
+    content = reference_model.write(sizes, reference_model.random_sections(sizes, single.table, seed=4))
+    spec = {**featurizer.spec(), "table": "model.ebnn"}
+    known, vectors = reference_model.Model(content), []
+    for text, other in zip(TEXTS, reversed(TEXTS), strict=True):
+        logits = known.logits(text, other if pair else None)
+        vectors.append(golden_vector(featurizer, (text, other) if pair else text, logits))
+    made = replace(manifest("native", featurizer, Shapes(None, None, 1, MAX_LENGTH), "int8"), featurizer=spec)
+    return bundled(folder, made, {"model.ebnn": content}, vectors)
+
+
+def manifest(format: str, featurizer: Featurizer, shapes: Shapes, precision: str) -> Manifest:
+    integers = "int64" if format in ("onnx", "executorch") else "int32"
+    return Manifest(
         name=f"tiny-{format}",
         task="classification",
         labels=LABELS,
         max_length=MAX_LENGTH,
         student="tiny",
         format=format,
-        precision="int8" if int8_rows else "fp32",
-        inputs=input_tensors(featurizer.inputs, "int32" if format == "tflite" else "int64", shapes.batch),
+        precision=precision,
+        inputs=input_tensors(featurizer.inputs, integers, shapes.batch),
         outputs=(TensorInfo("logits", "float32", (shapes.batch or "batch", len(LABELS))),),
         shapes=shapes,
         featurizer=featurizer.spec(),
         created="2026-01-02T03:04:05+00:00",
         requires={"package": PACKAGES[format]},
     )
-    golden = b"".join(to_line(golden_vector(module, featurizer, text)) for text in texts)
-    path = folder / f"tiny-{format}.edgebert"
-    write_bundle_file(path, manifest, {graph.name: graph, "golden.jsonl": golden, **featurizer.files()})
+
+
+def bundled(folder: Path, made: Manifest, files: dict[str, bytes | Path], golden: Sequence[dict[str, Any]]) -> Path:
+    path = folder / f"{made.name}.edgebert"
+    write_bundle_file(path, made, {"golden.jsonl": b"".join(map(to_line, golden)), **files})
     return path
 
 
-def golden_vector(module: Any, featurizer: Featurizer, text: str) -> dict[str, Any]:
-    logits = torch_logits(module, featurizer, text)
+def golden_vector(featurizer: Featurizer, text: Text, logits: np.ndarray) -> dict[str, Any]:
     probabilities = softmax(logits)
     best = int(probabilities.argmax())
     return {
-        "text": text,
+        "text": list(text) if isinstance(text, tuple) else text,
         "ids": {name: ids.tolist() for name, ids in featurizer([text])[0].items()},
         "logits": logits.tolist(),
         "label": LABELS[best],

@@ -20,7 +20,7 @@ from edgebert_runtime.bundle import write_bundle_file
 from edgebert_runtime.errors import BundleError, DataError, EdgeBertError, UsageError
 from edgebert_runtime.manifest import Manifest, parse_json
 
-KINDS = ["onnx", "tflite", "executorch", "ngram", "executorch-int8"]
+KINDS = ["onnx", "tflite", "executorch", "ngram", "executorch-int8", "native"]
 MANY = [f"{text} {index}" for index in range(7) for text in graphs.TEXTS]
 
 
@@ -79,7 +79,7 @@ ODD = ["x" * 100_000, "play " * 20_000, "\0\x01\u200b\ufeff", "👩‍👩‍�
 
 @pytest.mark.parametrize("text", ODD)
 def test_odd_texts_have_an_answer(tiny: Any, text: str) -> None:
-    for kind in ("onnx", "tflite", "executorch", "ngram"):
+    for kind in ("onnx", "tflite", "executorch", "ngram", "native"):
         with EdgeModel.load(tiny(kind)) as model:
             (found,) = model.predict(text)
             assert found.label in graphs.LABELS and 0 < found.probability <= 1

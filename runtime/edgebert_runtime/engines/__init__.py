@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from edgebert_runtime.errors import BundleError, UsageError, choose, resolve
-from edgebert_runtime.features import InputSpec
+from edgebert_runtime.features import InputSpec, Text
 
 # A format is one line here, one file in this folder and one file in edgebert_converters.
 ENGINES: dict[str, str] = {
     "onnx": "edgebert_runtime.engines.onnx:OnnxEngine",
     "tflite": "edgebert_runtime.engines.tflite:LiteRtEngine",
     "executorch": "edgebert_runtime.engines.executorch:ExecuTorchEngine",
+    "native": "edgebert_runtime.engines.native:NativeEngine",
 }
 
 MAX_THREADS = 256
@@ -56,6 +57,20 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free the graph. Closing twice is fine."""
+        ...
+
+
+@runtime_checkable
+class TextEngine(Protocol):
+    """An engine that reads text itself, from its first byte to the logits, in one pass; `run` is not for it."""
+
+    def read(self, texts: Sequence[Text]) -> np.ndarray:
+        """Logits, float32 [texts, classes].
+
+        Raises:
+            EdgeBertError: the engine is closed.
+            ValueError: a pair where the model takes one text, or the reverse; a text that is not valid Unicode.
+        """
         ...
 
 

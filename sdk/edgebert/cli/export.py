@@ -14,10 +14,19 @@ from edgebert.cli.options import PATH, Size, given
 @click.argument("run", type=PATH)
 @click.option("--target", required=True, metavar="android|linux", help="The devices it is for.")
 @click.option(
-    "--format", metavar="onnx|tflite|executorch|auto|all", help="auto takes the fastest one measured. Default: auto."
+    "--format",
+    metavar="native|onnx|tflite|executorch|auto|all",
+    help="auto takes native for an n-gram student, else the fastest one measured. Default: auto.",
 )
-@click.option("--precision", metavar="auto|fp32|fp16|int8|int8-static", help="How numbers are stored. Default: auto.")
-@click.option("--max-size", type=Size(), metavar="SIZE", help="Refuse a bundle above this, such as 8MB, 8MiB or 500KB.")
+@click.option(
+    "--precision", metavar="auto|fp32|fp16|int8|int8-static|int4", help="How numbers are stored. Default: auto."
+)
+@click.option(
+    "--max-size",
+    type=Size(),
+    metavar="SIZE",
+    help="Largest bundle, such as 8MB, 8MiB or 500KB. A native one is made to fit: fewer n-grams, narrower, int4.",
+)
 @click.option(
     "--max-drop",
     type=click.FloatRange(0, 1),

@@ -15,6 +15,8 @@ from edgebert.provenance import provenance
 from edgebert.tasks import Task, get_task
 from edgebert_runtime.errors import DataError, UsageError
 
+FEATURES = "features"  # in the run folder, while a very large corpus is trained on
+
 if TYPE_CHECKING:
     from edgebert.distillation.batches import TrainingSet
     from edgebert.distillation.objectives import Sizes
@@ -93,7 +95,7 @@ def _plan(recipe: str | Path | None, flags: Mapping[str, Any]) -> Recipe:
 def _distill(recipe: Recipe) -> Path:
     import torch
 
-    from edgebert.distillation import checkpoint
+    from edgebert.distillation import checkpoint, features
     from edgebert.distillation.objectives import make_objectives
     from edgebert.distillation.trainer import Trainer, processes
     from edgebert.models import Context, get_family
@@ -137,7 +139,7 @@ def _distill(recipe: Recipe) -> Path:
     trainer = Trainer(
         student.module,
         student.featurizer,
-        _training_set(student, master, texts, gold, needs),
+        _training_set(student, master, texts, gold, needs, out / FEATURES),
         objectives,
         settings,
         out,
@@ -162,6 +164,7 @@ def _distill(recipe: Recipe) -> Path:
         )
         write_run(out, description, student.module.cpu(), student.featurizer, splits)
         checkpoint.remove(out)
+        features.remove(out / FEATURES)
         report(description.metrics)
     return out
 
@@ -210,18 +213,19 @@ def _teacher_sizes(teacher: Run) -> Sizes | None:
 
 
 def _training_set(
-    student: Student, teacher: Run, texts: Sequence[Text], gold: Sequence[int], needs: frozenset[str]
+    student: Student, teacher: Run, texts: Sequence[Text], gold: Sequence[int], needs: frozenset[str], folder: Path
 ) -> TrainingSet:
     import numpy as np
 
     from edgebert.distillation.batches import TrainingSet
+    from edgebert.distillation.features import featurize
     from edgebert.distillation.objectives import LAYERS
     from edgebert.distillation.soft_labels import cache_folder, soft_labels
     from edgebert.run import folder_hash
 
     labels = np.full(len(texts), -1, dtype=np.int64)
     labels[: len(gold)] = gold
-    features = student.featurizer(texts)
+    features = featurize(student.featurizer, texts, folder)
     if needs & LAYERS:
         return TrainingSet(features, labels, teacher_features=features)
     logits = None

@@ -31,9 +31,12 @@ def export(
     Args:
         run: a folder made by `distill` (or `finetune`: a teacher exports too).
         target: `android` or `linux`.
-        format: `onnx`, `tflite`, `executorch`, `all`, or `auto` (the fastest of those that pass, as measured here).
-        precision: `fp32`, `fp16`, `int8`, `int8-static`, or `auto` (int8, and up from there until dev holds).
-        max_size: of a bundle, in bytes or like `8MB`.
+        format: `native` (n-gram students only, and their default), `onnx`, `tflite`, `executorch`, `all`, or `auto`
+            (the fastest of those that pass, as measured here).
+        precision: `fp32`, `fp16`, `int8`, `int8-static`, `int4` (native only), or `auto` (int8, and up from there
+            until dev holds).
+        max_size: of a bundle, in bytes or like `8MB`. A native one is made to fit: vocabulary, width and bits are
+            cut in several ways, each is measured on dev, and the best is taken.
         max_drop: largest loss of the task's metric on dev, 0..1.
         out: the bundle's path; a folder for `all`. Default: the run's name in this folder.
     Returns:

@@ -41,6 +41,8 @@ def formats() -> list[Format]:
     for student in STUDENTS:
         for name in CONVERTERS:
             made = converter(name)
+            if made.featurizers is not None and student not in made.featurizers:
+                continue  # made for other students (the n-gram student's featurizer is named like the student)
             converts = all(_installed(package) for package in ("torch", *made.packages))
             runs = version(resolve(ENGINES[name]).package) is not None  # type: ignore[attr-defined]
             extra = "" if converts and runs else f"train,{name}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from edgebert.distillation.features import FlatFeatures
 from edgebert_runtime.features import Features, InputSpec
 
 # Texts are sorted by length within a window of this many batches: wide enough for little padding, narrow enough
@@ -34,6 +35,8 @@ class TrainingSet:
 
 def lengths_of(features: Sequence[Features]) -> np.ndarray:
     """Ids in each text, over all inputs; int64 [n]."""
+    if isinstance(features, FlatFeatures):
+        return features.lengths()
     return np.array([sum(len(ids) for ids in item.values()) for item in features], dtype=np.int64)
 
 

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from edgebert.models.outputs import Outputs
+from edgebert_runtime.ngrams import CHARACTERS_PER_WORD
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,9 @@ class NgramConfig:
         hidden: width of the hidden layer; 0 for a linear classifier alone.
         pair: two texts, joined as [a, b, a * b, |a - b|].
         pooling: `sqrt` (sum / sqrt(n)) or `mean`, as in the paper.
+        single: the channel of single words, if there is one.
+        spelled: channels of character n-grams, whose n-grams in each known word are stored beside the weights: an
+            export may then add them up beforehand.
         ngram_dropout: share of the n-grams of a text that are dropped while training.
     """
 
@@ -36,6 +40,8 @@ class NgramConfig:
     pooling: str = "sqrt"
     ngram_dropout: float = 0.1
     dropout: float = 0.1
+    single: int | None = None
+    spelled: tuple[int, ...] = ()
 
 
 class NgramNet(nn.Module):
@@ -53,6 +59,13 @@ class NgramNet(nn.Module):
         self.hidden = nn.Linear(width, config.hidden) if config.hidden else None
         self.output = nn.Linear(config.hidden, classes, bias=False) if config.hidden else None
         self.dropout = nn.Dropout(config.dropout)
+        words = config.rows[config.single] if config.single is not None else 0
+        for index in config.spelled:
+            self.register_buffer(f"spelling_{index}", torch.zeros(words, CHARACTERS_PER_WORD, dtype=torch.int32))
+
+    def spelling(self, channel: int) -> torch.Tensor:
+        """Rows of the character n-grams in each known word, int32 [words, n], zero-padded."""
+        return self.get_buffer(f"spelling_{channel}")
 
     def _pool(self, table: nn.Module, ids: torch.Tensor) -> torch.Tensor:
         """Ids [batch, n] (0 is padding) to [batch, width]; an empty text gives zeros."""

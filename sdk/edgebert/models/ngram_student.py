@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from itertools import islice, pairwise, repeat
 from typing import Any, Literal
 
 import numpy as np
@@ -19,7 +21,14 @@ from edgebert.models.outputs import masked_mean
 from edgebert.recipe import Section
 from edgebert_runtime.errors import UsageError
 from edgebert_runtime.features import Featurizer, Text
-from edgebert_runtime.ngrams import Channel, NgramFeaturizer, NgramHasher, words_of
+from edgebert_runtime.ngrams import (
+    CHARACTERS_PER_WORD,
+    Channel,
+    NgramFeaturizer,
+    build_table,
+    ngram_hashes,
+    words_of,
+)
 
 # Texts counted at once; merging sorted counts costs about as much as hashing when this is too small.
 CHUNK = 20_000
@@ -62,28 +71,35 @@ def build(options: Options, context: Context) -> Student:
     channels = [Channel(c.name, c.kind, c.orders, c.rows, c.width) for c in options.channels]
     if len({channel.name for channel in channels}) != len(channels):
         raise UsageError("student.channels: two channels have the same name.")
-    keys = count_vocabulary(channels, context.texts(), context.max_length, options.min_count)
-    featurizer = NgramFeaturizer(channels, keys, context.max_length, context.pair)
+    kept = count_vocabulary(channels, context.texts(), context.max_length, options.min_count)
+    table = build_table(channels, kept, context.max_length)
+    featurizer = NgramFeaturizer(channels, table, context.max_length, context.pair)
+    single = single_words(channels)
+    characters = tuple(index for index, channel in enumerate(channels) if channel.kind == "char")
     config = NgramConfig(
-        rows=tuple(len(table) + 1 for table in keys),
+        rows=featurizer.rows,
         widths=tuple(channel.width for channel in channels),
         hidden=options.hidden,
         pair=context.pair,
         pooling=options.pooling,
         ngram_dropout=options.ngram_dropout,
         dropout=options.dropout,
+        single=single,
+        spelled=characters if single is not None else (),
     )
     network = NgramNet(config, context.classes)
-    for table, channel, kept in zip(network.tables, channels, keys, strict=True):
-        if options.start_from_teacher and channel.kind == "word" and channel.orders == (1, 1):
-            words = find_words(kept, context.texts())
-            start_rows(table, kept, words, context)
+    if single is not None:
+        words = find_words(featurizer, single, context.texts())
+        for index in config.spelled:
+            network.spelling(index).copy_(spellings(featurizer, words, index, featurizer.rows[single]))
+        if options.start_from_teacher:
+            start_rows(network.tables[single], words, context)
     return Student(network, featurizer, asdict(config))
 
 
 def load(config: Mapping[str, Any], featurizer: Featurizer, classes: int) -> NgramNet:
     """See `Family.load`."""
-    values = {**config, "rows": tuple(config["rows"]), "widths": tuple(config["widths"])}
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
     return NgramNet(NgramConfig(**values), classes)
 
 
@@ -101,23 +117,18 @@ def count_vocabulary(
 ) -> list[np.ndarray]:
     """The most frequent n-grams of each channel, as sorted uint64 hashes [rows].
 
-    One pass; memory grows with the number of different n-grams, 16 bytes each.
+    One pass; memory grows with the number of different n-grams, 16 bytes each. The core hashes without the GIL, so the
+    channels are counted side by side.
     """
-    hasher = NgramHasher(channels, max_length)
     totals = [(np.zeros(0, np.uint64), np.zeros(0, np.int64)) for _ in channels]
-    pending: list[list[np.ndarray]] = [[] for _ in channels]
-    waiting = 0
-    with Progress(None, "counting n-grams") as bar:
-        for text in single_texts(texts):
-            for place, hashes in zip(pending, hasher(text), strict=True):
-                place.append(hashes)
-            waiting += 1
-            if waiting == CHUNK:
-                totals = [_merge(total, place) for total, place in zip(totals, pending, strict=True)]
-                pending, waiting = [[] for _ in channels], 0
-                bar.update(CHUNK)
-        totals = [_merge(total, place) for total, place in zip(totals, pending, strict=True)]
-        bar.update(waiting)
+
+    def count(index: int, chunk: Sequence[str]) -> None:
+        totals[index] = _merge(totals[index], ngram_hashes(channels[index], chunk, max_length)[0])
+
+    with Progress(None, "counting n-grams") as bar, ThreadPoolExecutor() as pool:
+        for chunk in _chunks(single_texts(texts)):
+            list(pool.map(count, range(len(channels)), repeat(chunk)))
+            bar.update(len(chunk))
     kept = []
     for channel, (keys, counts) in zip(channels, totals, strict=True):
         keys, counts = keys[counts >= min_count], counts[counts >= min_count]
@@ -127,32 +138,49 @@ def count_vocabulary(
     return kept
 
 
-def _merge(total: tuple[np.ndarray, np.ndarray], hashes: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def _chunks(texts: Iterator[str]) -> Iterator[list[str]]:
+    while chunk := list(islice(texts, CHUNK)):
+        yield chunk
+
+
+def _merge(total: tuple[np.ndarray, np.ndarray], hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Add the n-grams in `hashes` to (sorted keys, counts)."""
-    if not hashes:
-        return total
-    keys, counts = np.unique(np.concatenate(hashes), return_counts=True)
+    keys, counts = np.unique(hashes, return_counts=True)
     merged, places = np.unique(np.concatenate([total[0], keys]), return_inverse=True)
     sums = np.bincount(places, weights=np.concatenate([total[1], counts]), minlength=len(merged))
     return merged, sums.astype(np.int64)
 
 
-def find_words(kept: np.ndarray, texts: Iterable[Text]) -> dict[int, str]:
-    """The spelling of each word hash in `kept`: row to word. (A vocabulary itself stores no strings.)"""
+def single_words(channels: Sequence[Channel]) -> int | None:
+    """The first channel that holds single words alone, if there is one."""
+    found = (i for i, channel in enumerate(channels) if channel.kind == "word" and channel.orders == (1, 1))
+    return next(found, None)
+
+
+def find_words(featurizer: NgramFeaturizer, single: int, texts: Iterable[Text]) -> dict[int, str]:
+    """A spelling of each known word, the most frequent one: row to word. (A vocabulary itself stores no strings.)"""
     counted = Counter(word for text in single_texts(texts) for word in words_of(text))
-    channel = Channel("words", "word", (1, 1), 1, 1)
-    found = {}
-    hasher = NgramHasher([channel], 1)
-    for word in counted:
-        (hashes,) = hasher(word)
-        place = int(np.searchsorted(kept, hashes[0])) if len(hashes) else len(kept)
-        if place < len(kept) and kept[place] == hashes[0]:
-            found[place + 1] = word
+    spelled = [word for word, _ in counted.most_common()]
+    rows, offsets = featurizer.ids(single, spelled)
+    known = [spelled[i] for i in np.flatnonzero(np.diff(offsets))]  # each is one word: one row or none
+    found: dict[int, str] = {}
+    for row, word in zip(rows.tolist(), known, strict=True):
+        found.setdefault(row, word)
     return found
 
 
+def spellings(featurizer: NgramFeaturizer, words: Mapping[int, str], channel: int, rows: int) -> torch.Tensor:
+    """Rows of the character n-grams in each known word, int32 [rows, n], zero-padded."""
+    result = np.zeros((rows, CHARACTERS_PER_WORD), dtype=np.int32)
+    order = sorted(words)
+    ids, offsets = featurizer.ids(channel, [words[row] for row in order])
+    for row, (start, end) in zip(order, pairwise(offsets.tolist()), strict=True):
+        result[row, : end - start] = ids[start:end]
+    return torch.from_numpy(result)
+
+
 @torch.no_grad()
-def start_rows(table: Any, kept: np.ndarray, words: Mapping[int, str], context: Context) -> None:
+def start_rows(table: Any, words: Mapping[int, str], context: Context) -> None:
     """Start word rows at static vectors distilled out of the teacher: each word read alone, then PCA (brief 10b)."""
     rows = sorted(words, key=lambda row: (len(words[row]), row))
     context.teacher.eval()

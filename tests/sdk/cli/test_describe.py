@@ -63,7 +63,8 @@ def test_formats(run: Run) -> None:
     cells = edgebert.formats()
     shown = [row.split()[:2] for row in rows if row and "pip install" not in row]
     assert shown == [list(pair) for pair in dict.fromkeys((cell.student, cell.format) for cell in cells)]
-    assert {cell.format for cell in cells} == {"onnx", "tflite", "executorch"}
+    assert {cell.format for cell in cells} == {"onnx", "tflite", "executorch", "native"}
+    assert {cell.student for cell in cells if cell.format == "native"} == {"ngram"}
     assert {cell.student for cell in cells} >= {"ngram", "mobilebert", "mobilebert-mini", "mobilebert-tiny"}
     assert all("int8" in {c.precision for c in cells if c.format == name} for name in ("onnx", "tflite", "executorch"))
     assert all(cell.targets for cell in cells)

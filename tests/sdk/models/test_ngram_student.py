@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -13,19 +14,25 @@ from hypothesis import strategies as st
 
 from edgebert.models import Context, get_family, ngram_student
 from edgebert.models.ngram import NgramNet
-from edgebert.models.ngram_student import count_vocabulary, find_words, start_rows
+from edgebert.models.ngram_student import count_vocabulary, find_words, load, single_words, spellings, start_rows
 from edgebert.models.outputs import masked_mean
 from edgebert.models.teacher import Teacher, featurizer_for, load_encoder, load_tokenizer
 from edgebert.recipe import parse
 from edgebert_runtime.errors import UsageError
-from edgebert_runtime.ngrams import Channel, NgramFeaturizer, NgramHasher
+from edgebert_runtime.ngrams import CHARACTERS_PER_WORD, Channel, NgramFeaturizer, build_table, ngram_hashes, words_of
 
 CHANNELS = [
     Channel("word_ids", "word", (1, 1), 50, 8),
     Channel("gram_ids", "word", (2, 3), 7, 4),
     Channel("char_ids", "char", (3, 4), 20, 4),
 ]
-TEXTS = st.lists(st.text(alphabet="abc no't!é ", max_size=30), max_size=12)
+TEXTS = st.lists(st.text(alphabet="abc no't!éÉA ", max_size=30), max_size=12)
+
+
+def featurizer_of(channels: list[Channel], texts: list[str], max_length: int = 10) -> NgramFeaturizer:
+    """One that knows every n-gram of these texts, as far as the channels have rows."""
+    kept = count_vocabulary(channels, texts, max_length, 1)
+    return NgramFeaturizer(channels, build_table(channels, kept, max_length), max_length)
 
 
 @settings(max_examples=60, deadline=None)
@@ -38,12 +45,8 @@ def test_the_vocabulary_is_the_naive_count(texts: list[str], min_count: int, chu
         kept = count_vocabulary(CHANNELS, texts, 6, min_count)
     finally:
         ngram_student.CHUNK = before
-    hasher = NgramHasher(CHANNELS, 6)
-    counts: list[Counter[int]] = [Counter() for _ in CHANNELS]
-    for text in texts:
-        for counter, hashes in zip(counts, hasher(text), strict=True):
-            counter.update(hashes.tolist())
-    for channel, counter, keys in zip(CHANNELS, counts, kept, strict=True):
+    for channel, keys in zip(CHANNELS, kept, strict=True):
+        counter = Counter(new for text in texts for new in ngram_hashes(channel, [text], 6)[0].tolist())
         often = [(-count, key) for key, count in counter.items() if count >= min_count]
         expected = sorted(key for _, key in sorted(often)[: channel.rows])
         assert keys.tolist() == expected
@@ -57,15 +60,59 @@ def test_both_texts_of_a_pair_are_counted() -> None:
     assert pairs.tolist() == single.tolist() and len(pairs) == 4
 
 
-def test_a_row_has_the_spelling_that_its_word_has() -> None:
-    texts = ["Don't stop !", "the stop", "İstanbul ß"]
-    channel = CHANNELS[0]
-    (kept,) = count_vocabulary([channel], texts, 10, 1)
-    words = find_words(kept, texts)
-    assert {"don't", "stop", "!", "the", "ß"} <= set(words.values())
-    featurizer = NgramFeaturizer([channel], [kept], 10)
+@settings(max_examples=60, deadline=None)
+@given(texts=TEXTS)
+def test_a_row_has_the_spelling_that_its_word_has(texts: list[str]) -> None:
+    featurizer = featurizer_of(CHANNELS, texts)
+    words = find_words(featurizer, 0, texts)
+    assert sorted(words) == list(range(1, featurizer.rows[0]))
     for row, word in words.items():
-        assert row in featurizer([word])[0]["word_ids"]
+        assert featurizer([word])[0]["word_ids"].tolist() == [row]
+
+
+def test_of_several_spellings_the_most_frequent_counts() -> None:
+    texts = ["Don't stop !", "the STOP", "İstanbul ß Stop stop", "stop"]
+    featurizer = featurizer_of(CHANNELS[:1], texts)
+    words = find_words(featurizer, 0, texts)
+    assert sorted(words.values()) == sorted(["Don't", "stop", "!", "the", "İstanbul", "ß"])
+    assert find_words(featurizer, 0, [("unknown", "here")]) == {}
+
+
+@settings(max_examples=60, deadline=None)
+@given(texts=TEXTS)
+def test_spellings_are_the_character_ngrams_of_each_known_word(texts: list[str]) -> None:
+    """Whatever stands around a word, and however it is written."""
+    featurizer = featurizer_of(CHANNELS, texts)
+    words = find_words(featurizer, 0, texts)
+    found = spellings(featurizer, words, 2, featurizer.rows[0])
+    assert found.shape == (featurizer.rows[0], CHARACTERS_PER_WORD) and found.dtype == torch.int32
+    assert not found[0].any()
+    for text in texts:
+        read = words_of(text)[:10]
+        rows = [ids[0] for word in read if len(ids := featurizer([word])[0]["word_ids"])]
+        if len(rows) == len(read):  # all of them known: their spellings, one after the other, are the text's
+            spelled = found[rows].flatten()
+            assert spelled[spelled > 0].tolist() == featurizer([text])[0]["char_ids"].tolist()
+
+
+def test_a_long_word_is_spelled_by_twelve_ngrams() -> None:
+    channels = [CHANNELS[0], Channel("char_ids", "char", (2, 3), 500, 4)]
+    word = "abcdefghijklmnopqrstuvwxyz"
+    featurizer = featurizer_of(channels, [word])
+    found = spellings(featurizer, {1: word}, 1, 2)
+    assert (found[1] > 0).all() and found[1].tolist() == featurizer([word])[0]["char_ids"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("kinds", "single"),
+    [
+        ([("word", (1, 1)), ("char", (3, 5))], 0),
+        ([("char", (1, 1)), ("word", (1, 2)), ("word", (1, 1)), ("word", (1, 1))], 2),
+        ([("word", (1, 2)), ("char", (1, 1))], None),
+    ],
+)
+def test_the_channel_of_single_words(kinds: list[tuple[str, tuple[int, int]]], single: int | None) -> None:
+    assert single_words([Channel(str(n), kind, orders, 9, 4) for n, (kind, orders) in enumerate(kinds)]) == single
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +127,11 @@ def context(tiny_encoder: Path) -> Context:
 @torch.no_grad()
 def test_start_rows_hold_the_teachers_vectors_up_to_a_turn(context: Context) -> None:
     """PCA to enough dimensions keeps each distance between two words, up to one scale."""
-    (kept,) = count_vocabulary([CHANNELS[0]], context.texts(), 16, 1)
-    words = find_words(kept, context.texts())
-    table = torch.nn.Embedding(len(kept) + 1, 32)
+    featurizer = featurizer_of([CHANNELS[0]], list(context.texts()), 16)  # type: ignore[arg-type]
+    words = find_words(featurizer, 0, context.texts())
+    table = torch.nn.Embedding(featurizer.rows[0], 32)
     torch.nn.init.zeros_(table.weight)
-    start_rows(table, kept, words, context)
+    start_rows(table, words, context)
     rows = sorted(words)
     vectors = []
     for row in rows:
@@ -101,9 +148,8 @@ def test_start_rows_hold_the_teachers_vectors_up_to_a_turn(context: Context) -> 
 
 @torch.no_grad()
 def test_a_vocabulary_of_one_word_starts_without_nan(context: Context) -> None:
-    (kept,) = count_vocabulary([CHANNELS[0]], ["cat cat"], 16, 1)
     table = torch.nn.Embedding(2, 8)
-    start_rows(table, kept, {1: "cat"}, context)
+    start_rows(table, {1: "cat"}, context)
     assert torch.isfinite(table.weight).all()
 
 
@@ -121,6 +167,34 @@ def test_the_same_seed_builds_the_same_student(context: Context) -> None:
     assert isinstance(student.module, NgramNet)
     # Words start from the teacher; n-grams start at zero.
     assert student.module.tables[0].weight[1:].any() and not student.module.tables[1].weight.any()
+
+
+def test_spellings_are_stored_beside_the_weights(context: Context) -> None:
+    """So that an export can add up the character n-grams of a word, from a run folder alone."""
+    family = get_family("ngram")
+    student = family.build(parse(family.options, {"min_count": 1}, "student"), context)
+    network, featurizer = student.module, student.featurizer
+    assert isinstance(network, NgramNet) and isinstance(featurizer, NgramFeaturizer)
+    assert network.config.single == 0 and network.config.spelled == (2,)
+    words = find_words(featurizer, 0, context.texts())
+    expected = spellings(featurizer, words, 2, featurizer.rows[0])
+    assert torch.equal(network.spelling(2), expected) and expected.any()
+    again = load(json.loads(json.dumps(student.config)), featurizer, 2)
+    again.load_state_dict(network.state_dict())
+    assert again.config == network.config and torch.equal(again.spelling(2), expected)
+    assert not any(name.startswith("spelling") for name, _ in network.named_parameters())
+
+
+def test_without_single_words_nothing_is_spelled(context: Context) -> None:
+    family = get_family("ngram")
+    channels = [
+        {"name": "gram_ids", "kind": "word", "orders": [1, 2], "width": 8},
+        {"name": "char_ids", "kind": "char", "orders": [3, 5], "width": 8},
+    ]
+    student = family.build(parse(family.options, {"channels": channels, "min_count": 1}, "student"), context)
+    assert isinstance(student.module, NgramNet)
+    assert student.module.config.single is None and student.module.config.spelled == ()
+    assert list(student.module.named_buffers()) == []
 
 
 def test_two_channels_of_one_name_are_refused(context: Context) -> None:

@@ -1,0 +1,254 @@
+/* The n-gram featurizer: words, word n-grams and character n-grams of a text, as rows of a vocabulary.
+ *
+ * Words are runs of letters, digits, marks and underscores, with apostrophes inside ("don't", "n't"); an ideograph is a
+ * word of its own, and so is every other visible character: negation and punctuation carry meaning. Words are lower-cased
+ * character by character. */
+#include "ngrams.h"
+
+#include "unicode.h"
+
+#define MAGIC 0x474E4245u /* "EBNG" */
+#define VERSION 2u
+#define HEADER 64u
+#define ENTRY 32u
+#define CHUNK 64u
+#define MOST_WORDS 1000000u /* of a text: sums of int8 numbers then stay inside int32 */
+
+static inline bool is_ideograph(uint32_t point) { return point >= 0x2E80 && unicode_of(point)->flags & UNICODE_IDEOGRAPH; }
+
+static inline bool is_apostrophe(uint32_t point) { return point == '\'' || point == 0x2019; }
+
+/* A hash over the lower-cased UTF-8 of a word, eight bytes at a time. */
+typedef struct hasher {
+    uint64_t state, pending;
+    unsigned held, length;
+} hasher;
+
+static inline void hash_byte(hasher *h, uint8_t byte) {
+    h->pending |= (uint64_t)byte << (8 * h->held);
+    h->length++;
+    if (++h->held == 8) {
+        h->state = (h->state ^ h->pending) * EB_MULTIPLIER;
+        h->state ^= h->state >> 32;
+        h->pending = 0, h->held = 0;
+    }
+}
+
+static inline uint64_t hash_end(const hasher *h) {
+    const uint64_t state = (h->state ^ h->pending) * EB_MULTIPLIER;
+    return (state ^ state >> 32) + h->length;
+}
+
+static void hash_point(hasher *h, uint32_t point) {
+    uint32_t lower[3];
+    const unsigned count = lower_of(point, lower);
+    for (unsigned i = 0; i < count; i++) {
+        uint8_t utf8[4];
+        const unsigned bytes = put_code_point(lower[i], utf8);
+        for (unsigned k = 0; k < bytes; k++) hash_byte(h, utf8[k]);
+    }
+}
+
+static inline bool is_ascii_word(uint8_t byte) {
+    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') || byte == '_';
+}
+
+/* Whether a word goes on at `at`; `*next` is then behind the character that is taken up. */
+static inline bool word_goes_on(const uint8_t *text, size_t bytes, size_t at, size_t *next, uint32_t *point) {
+    *next = at;
+    if (at >= bytes) return false;
+    *point = next_code_point(text, bytes, next);
+    if (is_word_character(*point)) return !is_ideograph(*point);
+    if (!is_apostrophe(*point) || *next >= bytes) return false;
+    size_t behind = *next;
+    const uint32_t following = next_code_point(text, bytes, &behind);
+    return is_word_character(following) && !is_ideograph(following);
+}
+
+bool next_word(const uint8_t *text, size_t bytes, size_t *at, word *found) {
+    uint32_t point = 0;
+    size_t start = *at, next = *at;
+    for (;; start = next) {
+        if (start >= bytes) {
+            *at = bytes;
+            return false;
+        }
+        point = next_code_point(text, bytes, &next);
+        if (!is_space_character(point)) break;
+    }
+    hasher hash = {EB_MULTIPLIER, 0, 0, 0};
+    if (is_word_character(point) && !is_ideograph(point)) {
+        next = start;
+        for (;;) {
+            while (next < bytes && is_ascii_word(text[next])) {
+                const uint8_t byte = text[next++];
+                hash_byte(&hash, byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte + 32) : byte);
+            }
+            size_t behind;
+            if (!word_goes_on(text, bytes, next, &behind, &point)) break;
+            hash_point(&hash, point);
+            next = behind;
+        }
+    } else {
+        hash_point(&hash, point);
+    }
+    found->hash = hash_end(&hash), found->start = (uint32_t)start, found->end = (uint32_t)next;
+    *at = next;
+    return true;
+}
+
+size_t character_hashes(const uint8_t *text, const word *w, unsigned low, unsigned high, uint64_t *hashes) {
+    uint32_t points[EB_LONGEST_WORD + 2];
+    unsigned count = 0;
+    points[count++] = '<';
+    for (size_t at = w->start; at < w->end && count <= EB_LONGEST_WORD;) {
+        uint32_t lower[3];
+        const unsigned grown = lower_of(next_code_point(text, w->end, &at), lower);
+        for (unsigned i = 0; i < grown && count <= EB_LONGEST_WORD; i++) points[count++] = lower[i];
+    }
+    points[count++] = '>';
+    window w_chars = {{0}, 0};
+    size_t made = 0;
+    for (unsigned i = 0; i < count; i++) {
+        roll(&w_chars, high, points[i]);
+        for (unsigned order = low; order <= w_chars.seen; order++) hashes[made++] = mix(w_chars.hash[order - 1]);
+    }
+    return made;
+}
+
+size_t rows_of(const channel *c, const uint64_t *hashes, size_t count, int32_t *ids, size_t most) {
+    size_t found = 0;
+    for (size_t from = 0; from < count && found < most; from += CHUNK) {
+        const size_t to = count - from < CHUNK ? count : from + CHUNK;
+        for (size_t i = from; i < to; i++) __builtin_prefetch(c->starts + bucket_of(c, hashes[i]));
+        for (size_t i = from; i < to; i++) __builtin_prefetch(c->prints + c->starts[bucket_of(c, hashes[i])]);
+        for (size_t i = from; i < to && found < most; i++) {
+            const uint32_t row = row_of(c, hashes[i]);
+            ids[found] = (int32_t)row;
+            found += row != 0;
+        }
+    }
+    return found;
+}
+
+static bool orders_make_sense(unsigned low, unsigned high) { return low >= 1 && low <= high && high <= EB_MOST_ORDER; }
+
+int64_t eb_ngram_hashes(eb_channel_kind kind, unsigned low, unsigned high, size_t max_length, const uint8_t *text,
+                        size_t bytes, uint64_t *hashes, size_t capacity) {
+    if (bytes > EB_MOST_BYTES) return EB_TOO_LARGE;
+    if (!orders_make_sense(low, high) || kind > EB_CHARACTERS) return EB_BAD_ARGUMENT;
+    window words = {{0}, 0};
+    uint64_t own[EB_CHARACTER_HASHES];
+    size_t made = 0, at = 0;
+    word w;
+    for (size_t n = 0; n < max_length && next_word(text, bytes, &at, &w); n++) {
+        size_t count = 0;
+        if (kind == EB_WORDS) {
+            roll(&words, high, w.hash);
+            for (unsigned order = low; order <= words.seen; order++) own[count++] = mix(words.hash[order - 1]);
+        } else {
+            count = character_hashes(text, &w, low, high, own);
+        }
+        for (size_t i = 0; i < count; i++, made++) {
+            if (made < capacity) hashes[made] = own[i];
+        }
+    }
+    return (int64_t)made;
+}
+
+int64_t eb_ngram_words(const uint8_t *text, size_t bytes, uint32_t *ranges, size_t capacity) {
+    if (bytes > EB_MOST_BYTES) return EB_TOO_LARGE;
+    size_t made = 0, at = 0;
+    word w;
+    for (; next_word(text, bytes, &at, &w); made++) {
+        if (made < capacity) ranges[2 * made] = w.start, ranges[2 * made + 1] = w.end;
+    }
+    return (int64_t)made;
+}
+
+int64_t eb_ngrams_ids(const eb_ngrams *ngrams, unsigned index, const uint8_t *text, size_t bytes, int32_t *ids,
+                      size_t capacity) {
+    if (bytes > EB_MOST_BYTES) return EB_TOO_LARGE;
+    if (index >= ngrams->channels) return EB_BAD_ARGUMENT;
+    const channel *c = &ngrams->channel[index];
+    window words = {{0}, 0};
+    uint64_t own[EB_CHARACTER_HASHES];
+    int32_t rows[EB_CHARACTER_HASHES];
+    size_t made = 0, at = 0;
+    word w;
+    for (size_t n = 0; n < ngrams->max_length && next_word(text, bytes, &at, &w); n++) {
+        size_t count = 0;
+        if (c->kind == EB_WORDS) {
+            roll(&words, c->high, w.hash);
+            for (unsigned order = c->low; order <= words.seen; order++) own[count++] = mix(words.hash[order - 1]);
+            count = rows_of(c, own, count, rows, count);
+        } else {
+            count = character_hashes(text, &w, c->low, c->high, own);
+            count = rows_of(c, own, count, rows, EB_CHARS_PER_WORD);
+        }
+        for (size_t i = 0; i < count; i++, made++) {
+            if (made < capacity) ids[made] = rows[i];
+        }
+    }
+    return (int64_t)made;
+}
+
+/* One channel's header entry and, from `*at` on, its arrays. */
+static int open_channel(channel *c, const uint8_t *entry, const uint8_t *table, size_t bytes, size_t *at) {
+    const uint32_t kind = read_u32(entry);
+    c->low = read_u32(entry + 4), c->high = read_u32(entry + 8);
+    c->bits = read_u32(entry + 12), c->known = read_u32(entry + 16);
+    if (kind > EB_CHARACTERS || !orders_make_sense(c->low, c->high) || c->bits > 32 || c->known > INT32_MAX - 1) {
+        return EB_BAD_MODEL;
+    }
+    c->kind = (eb_channel_kind)kind;
+    const uint64_t buckets = (uint64_t)1 << c->bits;
+    const uint64_t starts = (buckets + 1) * sizeof(uint32_t), prints = ((uint64_t)c->known + EB_PRINTS_AT_ONCE) * sizeof(uint16_t);
+    const uint64_t room = bytes - *at;
+    if (starts > room || prints > room - starts) return EB_BAD_MODEL;
+    c->starts = (const uint32_t *)(const void *)(table + *at);
+    c->prints = (const uint16_t *)(const void *)(table + *at + starts);
+    uint32_t last = 0;
+    for (uint64_t i = 0; i <= buckets; i++) {
+        if (c->starts[i] < last || c->starts[i] > c->known) return EB_BAD_MODEL;
+        last = c->starts[i];
+    }
+    if (c->starts[0] != 0 || last != c->known) return EB_BAD_MODEL;
+    const uint64_t end = (*at + starts + prints + EB_ALIGNMENT - 1) / EB_ALIGNMENT * EB_ALIGNMENT;
+    if (end > bytes) return EB_BAD_MODEL;
+    *at = (size_t)end;
+    return EB_OK;
+}
+
+int open_ngrams(eb_ngrams *ngrams, const uint8_t *table, size_t bytes) {
+    if (bytes < HEADER || (uintptr_t)table % sizeof(uint64_t)) return EB_BAD_MODEL;
+    if (read_u32(table) != MAGIC) return EB_BAD_MODEL;
+    if (read_u32(table + 4) != VERSION) return EB_BAD_VERSION;
+    ngrams->channels = read_u32(table + 8);
+    ngrams->max_length = read_u32(table + 12);
+    if (ngrams->channels < 1 || ngrams->channels > EB_MOST_CHANNELS) return EB_BAD_MODEL;
+    if (ngrams->max_length < 1 || ngrams->max_length > MOST_WORDS) return EB_BAD_MODEL;
+    size_t at = round_up(HEADER + (size_t)ngrams->channels * ENTRY, EB_ALIGNMENT);
+    if (at > bytes) return EB_BAD_MODEL;
+    for (unsigned i = 0; i < ngrams->channels; i++) {
+        const int status = open_channel(&ngrams->channel[i], table + HEADER + i * ENTRY, table, bytes, &at);
+        if (status != EB_OK) return status;
+    }
+    return at == bytes ? EB_OK : EB_BAD_MODEL;
+}
+
+size_t eb_ngrams_size(void) { return sizeof(eb_ngrams); }
+
+int eb_ngrams_open(void *memory, size_t size, const uint8_t *table, size_t bytes, const eb_ngrams **opened) {
+    if (size < sizeof(eb_ngrams) || (uintptr_t)memory % EB_ALIGNMENT) return EB_SMALL_MEMORY;
+    eb_ngrams *ngrams = memory;
+    const int status = open_ngrams(ngrams, table, bytes);
+    if (status == EB_OK) *opened = ngrams;
+    return status;
+}
+
+unsigned eb_ngrams_channels(const eb_ngrams *ngrams) { return ngrams->channels; }
+
+uint32_t eb_ngrams_rows(const eb_ngrams *ngrams, unsigned index) {
+    return index < ngrams->channels ? ngrams->channel[index].known + 1 : 0;
+}

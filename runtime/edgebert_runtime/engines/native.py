@@ -1,0 +1,75 @@
+"""The C core, for n-gram students: text in, logits out, in one pass without Python in between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgebert_runtime import _core
+from edgebert_runtime.errors import BundleError, EdgeBertError
+from edgebert_runtime.features import InputSpec, Text, split_pair
+
+FEWEST_PER_THREAD = 256  # texts; below that, starting a thread costs more than it saves
+
+
+class NativeEngine:
+    """See `Engine` and `TextEngine`."""
+
+    package = "edgebert"
+
+    def __init__(
+        self, model: bytes | Path, inputs: Sequence[InputSpec], shapes: Mapping[str, Any], threads: int
+    ) -> None:
+        """See `Engine`."""
+        content = model.read_bytes() if isinstance(model, Path) else model
+        try:
+            self._model: Any = _core.Model(content, _core.features())
+        except ValueError as error:
+            raise BundleError(f"the native core refuses the model: {error}") from error
+        self._classes, pair = self._model.facts()
+        self._pair = bool(pair)
+        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self._threads = threads
+
+    def run(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
+        """See `Engine`: this one does not read ids."""
+        raise EdgeBertError("the native engine reads text, not ids")
+
+    def read(self, texts: Sequence[Text]) -> np.ndarray:
+        """See `TextEngine`."""
+        model = self._model  # a copy of the reference: `close` in another thread then waits for this call
+        if model is None:
+            raise EdgeBertError("this model is closed; load it again")
+        second = None
+        if self._pair or any(isinstance(text, tuple) for text in texts):
+            halves = [split_pair(text, self._pair) for text in texts]
+            texts, second = [half[0] for half in halves], [half[1] for half in halves]
+        if self._pool is None or len(texts) < 2 * FEWEST_PER_THREAD:
+            logits = model.logits(texts, second)
+        else:
+            logits = self._read_in_parts(self._pool, model, texts, second)
+        return np.frombuffer(logits, np.float32).reshape(len(texts), self._classes)
+
+    def _read_in_parts(
+        self, pool: ThreadPoolExecutor, model: Any, texts: Sequence[Text], second: Sequence[str | None] | None
+    ) -> bytes:
+        size = max(FEWEST_PER_THREAD, -(-len(texts) // self._threads))
+        parts = [slice(start, start + size) for start in range(0, len(texts), size)]
+        try:
+            jobs = [pool.submit(model.logits, texts[part], second and second[part]) for part in parts]
+            return b"".join(job.result() for job in jobs)
+        except RuntimeError as error:  # `close` in another thread came in between
+            raise EdgeBertError("this model is closed; load it again") from error
+        except ValueError:
+            model.logits(texts, second)  # fails likewise, and its message counts the texts from the first of all
+            raise
+
+    def close(self) -> None:
+        """See `Engine`."""
+        self._model = None
+        if self._pool is not None:
+            self._pool.shutdown(wait=False)
