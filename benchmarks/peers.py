@@ -1,6 +1,6 @@
 """What the n-gram student is compared with: fastText, model2vec, and TF-IDF with logistic regression.
 
-    pip install fasttext==0.9.3 model2vec==0.10.0        (scikit-learn comes with edgebert[dev])
+    pip install fasttext==0.9.3 model2vec==0.10.0 skeletoken==0.6.1    (scikit-learn comes with edgebert[dev])
 
 Each is trained on the labelled texts alone and chooses its one setting on dev.
 """
@@ -101,9 +101,11 @@ def model2vec(train: Split, dev: Split, teacher: Path) -> Peer:
     from model2vec.distill import distill_from_model
     from sklearn.linear_model import LogisticRegression
 
-    from edgebert.models.teacher import load_encoder, load_tokenizer
+    from edgebert.models.teacher import load_tokenizer
+    from edgebert.run import load_run
 
-    static = distill_from_model(load_encoder(str(teacher)), load_tokenizer(str(teacher)), pca_dims=256)
+    encoder: Any = load_run(teacher).module.encoder
+    static = distill_from_model(encoder, load_tokenizer(str(teacher / "tokenizer")), pca_dims=256)
     features = static.encode(list(train.texts))
 
     def trained(strength: float) -> Peer:

@@ -124,6 +124,18 @@ def split_pair(text: Text, pair: bool) -> tuple[str, str | None]:
     return text if isinstance(text, tuple) else (text, None)
 
 
+def split_texts(texts: Sequence[Text], pair: bool) -> tuple[Sequence[str], list[str] | None]:
+    """The first texts and, of pairs, the second ones: `split_pair` of all.
+
+    Raises:
+        ValueError: a pair for a single-text model, or the reverse.
+    """
+    if not pair and not any(isinstance(text, tuple) for text in texts):
+        return texts, None  # type: ignore[return-value]
+    halves = [split_pair(text, pair) for text in texts]
+    return [half[0] for half in halves], [half[1] or "" for half in halves]
+
+
 def split_flat(flat: Mapping[str, Flat], count: int) -> list[Features]:
     """The features of each of `count` texts, as views into the flat arrays."""
     features: list[Features] = [{} for _ in range(count)]
@@ -170,6 +182,7 @@ class WordPiece:
         self.inputs = tuple(InputSpec(name, 1, count) for name, count in rows.items())
         accents = lowercase if strip_accents is None else strip_accents
         flags = LOWERCASE * lowercase | STRIP_ACCENTS * accents
+        self._ones = np.ones(max_length, np.int32)
         self._tokenizer = _core.WordPiece(self.files()["tokenizer/vocab.txt"], flags)
 
     @classmethod
@@ -209,14 +222,16 @@ class WordPiece:
 
     def flat(self, texts: Sequence[Text]) -> dict[str, Flat]:
         """See `Flat`; one for each input."""
-        halves = [split_pair(text, self.pair) for text in texts]
-        second = [half[1] or "" for half in halves] if self.pair else None
-        found = self._tokenizer.ids([half[0] for half in halves], second, self.max_length)
+        found = self._tokenizer.ids(*split_texts(texts, self.pair), self.max_length)
         ids, offsets = np.frombuffer(found[0], np.int32), np.frombuffer(found[2], np.int64)
-        flat = {"input_ids": (ids, offsets), "attention_mask": (np.ones_like(ids), offsets)}
+        flat = {"input_ids": (ids, offsets), "attention_mask": (self._ones_like(ids), offsets)}
         if self.pair:
             flat["token_type_ids"] = (np.frombuffer(found[1], np.int32), offsets)
         return flat
+
+    def _ones_like(self, ids: np.ndarray) -> np.ndarray:
+        """A view of a stored array while that is long enough: for one short text, making one takes longest of all."""
+        return self._ones[: len(ids)] if len(ids) <= len(self._ones) else np.ones_like(ids)
 
     def tokens(self, text: str) -> np.ndarray:
         """The tokens of one text, without [CLS] and [SEP]: int32 [n, 4] of id, word, start and end in characters."""

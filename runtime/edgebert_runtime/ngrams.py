@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from edgebert_runtime import _core
-from edgebert_runtime.features import Features, Flat, InputSpec, Text, check_lengths, split_flat, split_pair
+from edgebert_runtime.features import Features, Flat, InputSpec, Text, check_lengths, split_flat, split_texts
 
 MAGIC, MODEL_MAGIC = b"EBNG", b"EBNN"
 VERSION = 2
@@ -141,10 +141,11 @@ class NgramFeaturizer:
 
     def flat(self, texts: Sequence[Text]) -> dict[str, Flat]:
         """See `edgebert_runtime.features.Flat`; one for each input."""
-        halves = [split_pair(text, self.pair) for text in texts]
+        first, second = split_texts(texts, self.pair)
         return {
-            channel.name + suffix: self.ids(index, [half[side] or "" for half in halves])
-            for side, suffix in enumerate(("", "_b")[: 1 + self.pair])
+            channel.name + suffix: self.ids(index, half)
+            for suffix, half in (("", first), ("_b", second))
+            if half is not None
             for index, channel in enumerate(self.channels)
         }
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgebert_runtime import _core
 from edgebert_runtime.errors import BundleError, EdgeBertError
-from edgebert_runtime.features import InputSpec, Text, split_pair
+from edgebert_runtime.features import InputSpec, Text, split_texts
 
 FEWEST_PER_THREAD = 256  # texts; below that, starting a thread costs more than it saves
 
@@ -44,18 +44,15 @@ class NativeEngine:
         model = self._model  # a copy of the reference: `close` in another thread then waits for this call
         if model is None:
             raise EdgeBertError("this model is closed; load it again")
-        second = None
-        if self._pair or any(isinstance(text, tuple) for text in texts):
-            halves = [split_pair(text, self._pair) for text in texts]
-            texts, second = [half[0] for half in halves], [half[1] for half in halves]
+        first, second = split_texts(texts, self._pair)
         if self._pool is None or len(texts) < 2 * FEWEST_PER_THREAD:
-            logits = model.logits(texts, second)
+            logits = model.logits(first, second)
         else:
-            logits = self._read_in_parts(self._pool, model, texts, second)
+            logits = self._read_in_parts(self._pool, model, first, second)
         return np.frombuffer(logits, np.float32).reshape(len(texts), self._classes)
 
     def _read_in_parts(
-        self, pool: ThreadPoolExecutor, model: Any, texts: Sequence[Text], second: Sequence[str | None] | None
+        self, pool: ThreadPoolExecutor, model: Any, texts: Sequence[str], second: Sequence[str] | None
     ) -> bytes:
         size = max(FEWEST_PER_THREAD, -(-len(texts) // self._threads))
         parts = [slice(start, start + size) for start in range(0, len(texts), size)]

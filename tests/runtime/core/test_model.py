@@ -334,6 +334,14 @@ def test_a_missing_section_is_refused() -> None:
                 _core.Model(model.write(SMALL, {**sections, key: content}), 0)
 
 
+@pytest.mark.parametrize("channel", [(WORDS, 1, 2), (WORDS, 2, 2), (WORDS, 1, 8), (CHARACTERS, 1, 1)])
+def test_only_single_words_fold(channel: tuple[int, int, int]) -> None:
+    """A row of anything else says nothing about one word, however well the sections fit."""
+    table = vocabulary([channel, (CHARACTERS, 3, 4)])
+    with pytest.raises(ValueError, match=REFUSAL):
+        _core.Model(make(Sizes(2, 0, (32, 32), 0, 8, 1), table), 0)
+
+
 def test_a_damaged_vocabulary_inside_is_refused() -> None:
     sections = model.Model(CONTENT).sections
     for place, value in ((4, 1), (8, 0), (76, 33), (192, 1)):

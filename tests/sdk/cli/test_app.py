@@ -212,6 +212,8 @@ def test_interrupted_by_a_real_signal(bundle: Path) -> None:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # A shell's background job ignores SIGINT, and so would what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdin and process.stdout and process.stderr
     process.stdin.write(b"great\n" * 32)  # one batch: its answers show that the program is at work
