@@ -105,7 +105,7 @@ def model2vec(train: Split, dev: Split, teacher: Path) -> Peer:
     from edgebert.run import load_run
 
     encoder: Any = load_run(teacher).module.encoder
-    static = distill_from_model(encoder, load_tokenizer(str(teacher / "tokenizer")), pca_dims=256)
+    static = distill_from_model(encoder, load_tokenizer(str(teacher / "encoder")), pca_dims=256)
     features = static.encode(list(train.texts))
 
     def trained(strength: float) -> Peer:

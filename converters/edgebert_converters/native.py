@@ -108,13 +108,12 @@ def quantize_columns(values: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndar
     """Whole numbers int8 [n, width] of `bits` bits and a float32 scale for each column."""
     most = 127 if bits == 8 else 7
     sizes = np.abs(values)
-    if not len(values):
-        largest = np.zeros(values.shape[1], np.float32)
-    elif bits == 8:
-        largest = sizes.max(axis=0)
-    else:
-        largest = np.percentile(sizes, INT4_PERCENTILE, axis=0)
-    scales = np.where(largest > 0, largest / most, 1).astype(np.float32)
+    largest = sizes.max(axis=0, initial=0)
+    if bits == 4 and len(values):
+        often = np.percentile(sizes, INT4_PERCENTILE, axis=0)
+        largest = np.where(often > 0, often, largest)  # a column that is nearly all zeros keeps the others
+    scales = (largest / most).astype(np.float32)
+    scales[scales == 0] = 1
     return np.clip(np.rint(values / scales), -most - (bits == 4), most).astype(np.int8), scales
 
 
