@@ -51,12 +51,21 @@ def _describe(found: Mapping[str, Any]) -> str:
         ("batch", "any" if shapes["batch"] is None else str(shapes["batch"])),
         ("featurizer", str(found["featurizer"]["type"])),
         ("test vectors", str(found["golden"])),
-        ("needs", " ".join(f"{key} {value}" for key, value in found["requires"].items()) or "nothing more"),
+        ("needs", _needs(found["requires"])),
         ("created", found["created"]),
         *((f"metrics {name}", value) for name, value in _flat(found["metrics"])),
         *((f"from {name}", value) for name, value in _flat(found["provenance"])),
     ]
     return table((name, value if isinstance(value, str) else _short(value)) for name, value in rows)
+
+
+def _needs(requires: Mapping[str, Any]) -> str:
+    """The engine, the oldest version that will do, and what made the file."""
+    if "package" not in requires:
+        return "nothing more"
+    oldest = f" {requires['minimum']} or newer" if "minimum" in requires else ""
+    made = ", ".join(f"{name} {version}" for name, version in requires.get("made_with", {}).items())
+    return f"{requires['package']}{oldest}" + (f" (made with {made})" if made else "")
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

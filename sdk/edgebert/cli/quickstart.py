@@ -11,11 +11,11 @@ from edgebert.cli.base import Command, clean_stdout
 from edgebert.cli.options import PATH, given
 
 
-@click.command("quickstart", cls=Command, resumable=True, short_help="From text to three bundles, in ten minutes.")
+@click.command("quickstart", cls=Command, resumable=True, short_help="From text to bundles, in ten minutes.")
 @click.option("--out", type=PATH, metavar="DIR", help="Where everything is written. Default: edgebert-quickstart.")
 def command(**options: Any) -> None:
     """Train a teacher and both students on the voice-assistant set that comes with EdgeBERT, export int8 bundles in
-    all three formats, and compare them.
+    every format, and compare them.
 
     \b
     Example:

@@ -27,7 +27,7 @@ STUDENTS: dict[str, dict[str, Any]] = {
 
 
 def quickstart(out: str | Path = "edgebert-quickstart") -> Path:
-    """Teacher, both students, int8 bundles in three formats, and one table; about ten minutes on two cores.
+    """Teacher, both students, int8 bundles in every format, and one table; about eight minutes on two cores.
 
     Run again after an interruption, it goes on where it stopped.
 
