@@ -1,7 +1,8 @@
 /* EdgeBERT core: text to ids (WordPiece, n-grams) and the n-gram student, in freestanding C11.
  *
  * The core never allocates, calls no libc, keeps no globals and starts no thread. The caller passes in a mapped model
- * and memory; a handle lives in that memory and points into the model, so both must outlive it. A handle is read-only
+ * and memory; a handle lives in that memory and points into the model, so both must outlive it, unchanged: what was
+ * checked is not checked again. A handle is read-only
  * once it is made: any number of threads may use one, each with scratch memory of its own.
  *
  * Texts are UTF-8, given as pointer and bytes; they need no terminator. Bytes that are not UTF-8 are read as U+FFFD,

@@ -406,10 +406,10 @@ static int64_t fill_ids(const void *context, span text, void *out, size_t capaci
 
 static PyObject *ngrams_ids(Ngrams *self, PyObject *arguments) {
     PyObject *source;
-    unsigned channel;
-    if (!PyArg_ParseTuple(arguments, "IO", &channel, &source)) return NULL;
-    if (channel >= eb_ngrams_channels(self->opened)) return refuse(EB_BAD_ARGUMENT);
-    const ids_context context = {self->opened, channel};
+    Py_ssize_t channel;
+    if (!PyArg_ParseTuple(arguments, "nO", &channel, &source)) return NULL;
+    if (channel < 0 || (size_t)channel >= eb_ngrams_channels(self->opened)) return refuse(EB_BAD_ARGUMENT);
+    const ids_context context = {self->opened, (unsigned)channel};
     return ragged(source, fill_ids, &context, sizeof(int32_t));
 }
 
@@ -449,13 +449,14 @@ static int64_t fill_hashes(const void *context, span text, void *out, size_t cap
 
 static PyObject *ngram_hashes(PyObject *module, PyObject *arguments) {
     (void)module;
-    hashes_context context;
     int kind;
-    Py_ssize_t max_length;
+    Py_ssize_t low, high, max_length;
     PyObject *source;
-    if (!PyArg_ParseTuple(arguments, "iIInO", &kind, &context.low, &context.high, &max_length, &source)) return NULL;
-    if (kind < 0 || kind > EB_CHARACTERS || max_length < 0) return refuse(EB_BAD_ARGUMENT);
-    context.kind = (eb_channel_kind)kind, context.max_length = (size_t)max_length;
+    if (!PyArg_ParseTuple(arguments, "innnO", &kind, &low, &high, &max_length, &source)) return NULL;
+    if (kind < 0 || kind > EB_CHARACTERS || low < 1 || high < low || high > EB_MOST_ORDER || max_length < 0) {
+        return refuse(EB_BAD_ARGUMENT);
+    }
+    const hashes_context context = {(eb_channel_kind)kind, (unsigned)low, (unsigned)high, (size_t)max_length};
     return ragged(source, fill_hashes, &context, sizeof(uint64_t));
 }
 
