@@ -1,5 +1,5 @@
 /* The reference kernels, and the choice among all. */
-#include "kernels.h"
+#include "kernels_float.h"
 
 #include "edgebert.h"
 
@@ -30,7 +30,7 @@ static void multiply(int32_t *out, const int8_t *weights, const int16_t *x, size
     }
 }
 
-const kernels scalar_kernels = {add_rows8, add_rows4, multiply};
+const kernels scalar_kernels = {add_rows8, add_rows4, multiply, rescale, largest_bits, round_off};
 
 const kernels *choose_kernels(uint32_t features) {
 #if defined(__x86_64__)

@@ -1,4 +1,4 @@
-/* The two loops that all time goes into. Integers only, so every version gives the same bits. */
+/* The loops that the time goes into. Every version gives the same bits: sums are of whole numbers. */
 #ifndef EDGEBERT_KERNELS_H
 #define EDGEBERT_KERNELS_H
 
@@ -19,6 +19,10 @@ typedef struct kernels {
     void (*add_rows4)(int32_t *sums, const uint8_t *rows, const int32_t *ids, size_t count, size_t width);
     /* out[r] = sum over j of weights[r][j] * x[j]. The caller keeps x so small that no sum leaves int32. */
     void (*multiply)(int32_t *out, const int8_t *weights, const int16_t *x, size_t rows, size_t width);
+    /* See kernels_float.h. */
+    void (*rescale)(float *x, const int32_t *sums, const float *scales, size_t count, int on_top);
+    uint32_t (*largest_bits)(const float *x, size_t count);
+    void (*round_off)(const float *x, float factor, int16_t *quantized, size_t count);
 } kernels;
 
 extern const kernels scalar_kernels;

@@ -9,7 +9,7 @@
 
 #include <immintrin.h>
 
-#include "kernels.h"
+#include "kernels_float.h"
 
 static inline __m256i widen(const uint8_t *p) { return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)p)); }
 
@@ -64,20 +64,33 @@ static inline int32_t total(__m256i v) {
     return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xB1)));
 }
 
+/* Four rows at a time share the loads of x and one reduction. */
+static inline void multiply_four(int32_t *out, const uint8_t *row, const int16_t *x, size_t width) {
+    __m256i sum[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256()};
+    for (size_t j = 0; j < width; j += EB_BLOCK / 2) {
+        const __m256i in = _mm256_loadu_si256((const __m256i *)(const void *)(x + j));
+        for (size_t r = 0; r < 4; r++) sum[r] = _mm256_add_epi32(sum[r], _mm256_madd_epi16(widen(row + r * width + j), in));
+    }
+    const __m256i halves = _mm256_hadd_epi32(_mm256_hadd_epi32(sum[0], sum[1]), _mm256_hadd_epi32(sum[2], sum[3]));
+    _mm_storeu_si128((__m128i *)(void *)out,
+                     _mm_add_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1)));
+}
+
 static void multiply(int32_t *out, const int8_t *weights, const int16_t *x, size_t rows, size_t width) {
-    for (size_t r = 0; r < rows; r++, weights += width) {
-        const uint8_t *row = (const uint8_t *)weights;
-        __m256i a = _mm256_setzero_si256(), b = a;
-        for (size_t j = 0; j < width; j += EB_BLOCK) {
-            const __m256i *in = (const __m256i *)(const void *)(x + j);
-            a = _mm256_add_epi32(a, _mm256_madd_epi16(widen(row + j), _mm256_loadu_si256(in)));
-            b = _mm256_add_epi32(b, _mm256_madd_epi16(widen(row + j + 16), _mm256_loadu_si256(in + 1)));
+    const uint8_t *row = (const uint8_t *)weights;
+    size_t r = 0;
+    for (; r + 4 <= rows; r += 4, row += 4 * width) multiply_four(out + r, row, x, width);
+    for (; r < rows; r++, row += width) {
+        __m256i sum = _mm256_setzero_si256();
+        for (size_t j = 0; j < width; j += EB_BLOCK / 2) {
+            const __m256i in = _mm256_loadu_si256((const __m256i *)(const void *)(x + j));
+            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(widen(row + j), in));
         }
-        out[r] = total(_mm256_add_epi32(a, b));
+        out[r] = total(sum);
     }
 }
 
-const kernels avx2_kernels = {add_rows8, add_rows4, multiply};
+const kernels avx2_kernels = {add_rows8, add_rows4, multiply, rescale, largest_bits, round_off};
 
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -9,7 +9,7 @@
 
 #include <immintrin.h>
 
-#include "kernels.h"
+#include "kernels_float.h"
 
 static inline __m512i widen(const uint8_t *p) { return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)p)); }
 
@@ -61,21 +61,37 @@ static void add_rows4(int32_t *sums, const uint8_t *rows, const int32_t *ids, si
     }
 }
 
+static inline __m256i fold(__m512i v) {
+    return _mm256_add_epi32(_mm512_castsi512_si256(v), _mm512_extracti64x4_epi64(v, 1));
+}
+
+/* Four rows at a time share the loads of x and one reduction. */
+static inline void multiply_four(int32_t *out, const uint8_t *row, const int16_t *x, size_t width) {
+    __m512i sum[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
+    for (size_t j = 0; j < width; j += EB_BLOCK) {
+        const __m512i in = _mm512_loadu_si512(x + j);
+        for (size_t r = 0; r < 4; r++) sum[r] = _mm512_dpwssd_epi32(sum[r], widen(row + r * width + j), in);
+    }
+    const __m256i low = _mm256_hadd_epi32(fold(sum[0]), fold(sum[1])), high = _mm256_hadd_epi32(fold(sum[2]), fold(sum[3]));
+    const __m256i halves = _mm256_hadd_epi32(low, high);
+    _mm_storeu_si128((__m128i *)(void *)out,
+                     _mm_add_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1)));
+}
+
 static void multiply(int32_t *out, const int8_t *weights, const int16_t *x, size_t rows, size_t width) {
-    for (size_t r = 0; r < rows; r++, weights += width) {
-        const uint8_t *row = (const uint8_t *)weights;
-        __m512i a = _mm512_setzero_si512(), b = a;
-        size_t j = 0;
-        for (; j + 2 * EB_BLOCK <= width; j += 2 * EB_BLOCK) {
-            a = _mm512_dpwssd_epi32(a, widen(row + j), _mm512_loadu_si512(x + j));
-            b = _mm512_dpwssd_epi32(b, widen(row + j + EB_BLOCK), _mm512_loadu_si512(x + j + EB_BLOCK));
+    const uint8_t *row = (const uint8_t *)weights;
+    size_t r = 0;
+    for (; r + 4 <= rows; r += 4, row += 4 * width) multiply_four(out + r, row, x, width);
+    for (; r < rows; r++, row += width) {
+        __m512i sum = _mm512_setzero_si512();
+        for (size_t j = 0; j < width; j += EB_BLOCK) {
+            sum = _mm512_dpwssd_epi32(sum, widen(row + j), _mm512_loadu_si512(x + j));
         }
-        for (; j < width; j += EB_BLOCK) a = _mm512_dpwssd_epi32(a, widen(row + j), _mm512_loadu_si512(x + j));
-        out[r] = _mm512_reduce_add_epi32(_mm512_add_epi32(a, b));
+        out[r] = _mm512_reduce_add_epi32(sum);
     }
 }
 
-const kernels avx512_kernels = {add_rows8, add_rows4, multiply};
+const kernels avx512_kernels = {add_rows8, add_rows4, multiply, rescale, largest_bits, round_off};
 
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -5,6 +5,7 @@
 #pragma GCC target("arch=armv8.2-a+dotprod")
 #endif
 
+#include "kernels_float.h"
 #include "kernels_neon.h"
 
 static void multiply(int32_t *out, const int8_t *weights, const int16_t *x, size_t rows, size_t width) {
@@ -21,7 +22,7 @@ static void multiply(int32_t *out, const int8_t *weights, const int16_t *x, size
     }
 }
 
-const kernels dotprod_kernels = {add_rows8, add_rows4, multiply};
+const kernels dotprod_kernels = {add_rows8, add_rows4, multiply, rescale, largest_bits, round_off};
 
 #else
 typedef int not_for_this_processor;

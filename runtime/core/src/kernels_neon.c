@@ -1,6 +1,7 @@
 /* NEON as every 64-bit Arm has it: widening multiply-add. */
 #if defined(__aarch64__)
 
+#include "kernels_float.h"
 #include "kernels_neon.h"
 
 static void multiply(int32_t *out, const int8_t *weights, const int16_t *x, size_t rows, size_t width) {
@@ -17,7 +18,7 @@ static void multiply(int32_t *out, const int8_t *weights, const int16_t *x, size
     }
 }
 
-const kernels neon_kernels = {add_rows8, add_rows4, multiply};
+const kernels neon_kernels = {add_rows8, add_rows4, multiply, rescale, largest_bits, round_off};
 
 #else
 typedef int not_for_this_processor;

@@ -139,34 +139,27 @@ static void pool(const eb_model *model, state *s, const uint8_t *text, size_t by
         const table *t = &model->table[i];
         const float n = (float)(s->counts[i] ? s->counts[i] : 1);
         const float share = 1.0f / (model->mean ? n : __builtin_sqrtf(n));
-        for (size_t j = 0; j < t->width; j++) {
-            float sum = (float)s->sums[column + j] * t->scales[j];
-            if (t->folded) sum += (float)s->folded[column + j] * t->folded_scales[j];
-            x[column + j] = sum * share;
-        }
+        model->kernels->rescale(x + column, s->sums + column, t->scales, t->width, 0);
+        if (t->folded) model->kernels->rescale(x + column, s->folded + column, t->folded_scales, t->width, 1);
+        for (size_t j = 0; j < t->width; j++) x[column + j] *= share;
     }
 }
 
 /* x [count] as whole numbers, so small that no product with a row of int8 weights leaves int32. Returns their scale. */
-static float quantize(const float *x, int16_t *quantized, size_t count) {
-    float largest = 0;
-    for (size_t j = 0; j < count; j++) {
-        const float size = x[j] < 0 ? -x[j] : x[j];
-        largest = size > largest ? size : largest;
-    }
+static float quantize(const eb_model *model, const float *x, int16_t *quantized, size_t count) {
+    const union {
+        uint32_t bits;
+        float value;
+    } found = {model->kernels->largest_bits(x, count)};
+    const float largest = found.value;
     if (!(largest > 1e-30f && largest < 1e20f)) { /* nothing, or numbers that only a made-up model gives */
         for (size_t j = 0; j < count; j++) quantized[j] = 0;
         return 0;
     }
     const size_t room = (size_t)INT32_MAX / (128 * count) - 128;
     const float most = (float)(room < EB_MOST_ACTIVATION ? room : EB_MOST_ACTIVATION);
-    const float scale = largest / most, inverse = most / largest;
-    for (size_t j = 0; j < count; j++) {
-        const float value = x[j] * inverse;
-        const int32_t whole = (int32_t)(value + (value < 0 ? -0.5f : 0.5f));
-        quantized[j] = (int16_t)(whole > EB_MOST_ACTIVATION ? EB_MOST_ACTIVATION : whole);
-    }
-    return scale;
+    model->kernels->round_off(x, most / largest, quantized, count);
+    return largest / most;
 }
 
 /* out[o] (+)= layer of the quantized x. */
@@ -194,12 +187,12 @@ int eb_model_logits(const eb_model *model, const uint8_t *a, size_t a_bytes, con
             s->x[3 * width + j] = apart < 0 ? -apart : apart;
         }
     }
-    const float scale = quantize(s->x, s->quantized, model->inputs);
+    const float scale = quantize(model, s->x, s->quantized, model->inputs);
     run_layer(model, s, &model->linear, scale, logits, false);
     if (!model->hidden.outputs) return EB_OK;
     run_layer(model, s, &model->hidden, scale, s->hidden, false);
     for (size_t h = 0; h < model->hidden.outputs; h++) s->hidden[h] = s->hidden[h] > 0 ? s->hidden[h] : 0;
-    run_layer(model, s, &model->output, quantize(s->hidden, s->quantized, model->hidden.outputs), logits, true);
+    run_layer(model, s, &model->output, quantize(model, s->hidden, s->quantized, model->hidden.outputs), logits, true);
     return EB_OK;
 }
 
