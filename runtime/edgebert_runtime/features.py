@@ -232,7 +232,3 @@ class WordPiece:
     def _ones_like(self, ids: np.ndarray) -> np.ndarray:
         """A view of a stored array while that is long enough: for one short text, making one takes longest of all."""
         return self._ones[: len(ids)] if len(ids) <= len(self._ones) else np.ones_like(ids)
-
-    def tokens(self, text: str) -> np.ndarray:
-        """The tokens of one text, without [CLS] and [SEP]: int32 [n, 4] of id, word, start and end in characters."""
-        return np.frombuffer(self._tokenizer.tokens(text), np.int32).reshape(-1, 4)

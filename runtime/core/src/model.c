@@ -1,7 +1,7 @@
 /* The n-gram student: rows of n-grams summed as whole numbers, pooled, and a small network on top. */
 #include "model.h"
 
-#define CHUNK 64u                                /* words taken at a time */
+#define CHUNK EB_AT_ONCE                         /* words taken at a time */
 #define MOST_IDS (CHUNK * EB_MOST_ORDER)         /* of one channel of word n-grams in a chunk */
 
 /* What one text needs while it is read; it lies in the caller's scratch memory. */
@@ -75,16 +75,11 @@ static void add_word_ngrams(const eb_model *model, state *s, unsigned index, int
     const table *t = &model->table[index];
     size_t made = 0, found = 0;
     for (size_t i = 0; i < count; i++) {
-        roll(&s->windows[index], c->high, s->words[i].hash);
-        for (unsigned order = c->low; order <= s->windows[index].seen; order++) {
-            s->hashes[made++] = mix(s->windows[index].hash[order - 1]);
-        }
+        made += ngrams_ending(&s->windows[index], c->low, c->high, s->words[i].hash, s->hashes + made);
     }
     if (index + 1 == model->fold) { /* one hash a word: remember which words are known */
-        for (size_t i = 0; i < made; i++) __builtin_prefetch(c->starts + bucket_of(c, s->hashes[i]));
-        for (size_t i = 0; i < made; i++) __builtin_prefetch(c->prints + c->starts[bucket_of(c, s->hashes[i])]);
+        look_up(c, s->hashes, made, s->rows);
         for (size_t i = 0; i < made; i++) {
-            s->rows[i] = row_of(c, s->hashes[i]);
             if (s->rows[i]) s->ids[found++] = (int32_t)s->rows[i];
         }
     } else {

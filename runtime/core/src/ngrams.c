@@ -1,6 +1,6 @@
 /* The n-gram featurizer: words, word n-grams and character n-grams of a text, as rows of a vocabulary.
  *
- * Words are runs of letters, digits, marks and underscores, with apostrophes inside ("don't", "n't"); an ideograph is a
+ * Words are runs of letters, digits and underscores, with apostrophes inside ("don't", "n't"); an ideograph is a
  * word of its own, and so is every other visible character: negation and punctuation carry meaning. Words are lower-cased
  * character by character. */
 #include "ngrams.h"
@@ -11,7 +11,6 @@
 #define VERSION 2u
 #define HEADER 64u
 #define ENTRY 32u
-#define CHUNK 64u
 #define MOST_WORDS 1000000u /* of a text: sums of int8 numbers then stay inside int32 */
 
 static inline bool is_ideograph(uint32_t point) { return point >= 0x2E80 && unicode_of(point)->flags & UNICODE_IDEOGRAPH; }
@@ -109,26 +108,35 @@ size_t character_hashes(const uint8_t *text, const word *w, unsigned low, unsign
     points[count++] = '>';
     window w_chars = {{0}, 0};
     size_t made = 0;
-    for (unsigned i = 0; i < count; i++) {
-        roll(&w_chars, high, points[i]);
-        for (unsigned order = low; order <= w_chars.seen; order++) hashes[made++] = mix(w_chars.hash[order - 1]);
-    }
+    for (unsigned i = 0; i < count; i++) made += ngrams_ending(&w_chars, low, high, points[i], hashes + made);
     return made;
 }
 
+void look_up(const channel *c, const uint64_t *hashes, size_t count, uint32_t *rows) {
+    for (size_t i = 0; i < count; i++) __builtin_prefetch(c->starts + bucket_of(c, hashes[i]));
+    for (size_t i = 0; i < count; i++) __builtin_prefetch(c->prints + c->starts[bucket_of(c, hashes[i])]);
+    for (size_t i = 0; i < count; i++) rows[i] = row_of(c, hashes[i]);
+}
+
 size_t rows_of(const channel *c, const uint64_t *hashes, size_t count, int32_t *ids, size_t most) {
+    uint32_t rows[EB_AT_ONCE];
     size_t found = 0;
-    for (size_t from = 0; from < count && found < most; from += CHUNK) {
-        const size_t to = count - from < CHUNK ? count : from + CHUNK;
-        for (size_t i = from; i < to; i++) __builtin_prefetch(c->starts + bucket_of(c, hashes[i]));
-        for (size_t i = from; i < to; i++) __builtin_prefetch(c->prints + c->starts[bucket_of(c, hashes[i])]);
-        for (size_t i = from; i < to && found < most; i++) {
-            const uint32_t row = row_of(c, hashes[i]);
-            ids[found] = (int32_t)row;
-            found += row != 0;
+    for (size_t from = 0; from < count && found < most; from += EB_AT_ONCE) {
+        const size_t some = count - from < EB_AT_ONCE ? count - from : EB_AT_ONCE;
+        look_up(c, hashes + from, some, rows);
+        for (size_t i = 0; i < some && found < most; i++) {
+            ids[found] = (int32_t)rows[i];
+            found += rows[i] != 0;
         }
     }
     return found;
+}
+
+/* Hashes of the n-grams that a word brings: those of words that end with it, or those of its own characters. */
+static size_t hashes_of_word(eb_channel_kind kind, unsigned low, unsigned high, const uint8_t *text, const word *w,
+                             window *words, uint64_t *hashes) {
+    if (kind == EB_WORDS) return ngrams_ending(words, low, high, w->hash, hashes);
+    return character_hashes(text, w, low, high, hashes);
 }
 
 static bool orders_make_sense(unsigned low, unsigned high) { return low >= 1 && low <= high && high <= EB_MOST_ORDER; }
@@ -142,13 +150,7 @@ int64_t eb_ngram_hashes(eb_channel_kind kind, unsigned low, unsigned high, size_
     size_t made = 0, at = 0;
     word w;
     for (size_t n = 0; n < max_length && next_word(text, bytes, &at, &w); n++) {
-        size_t count = 0;
-        if (kind == EB_WORDS) {
-            roll(&words, high, w.hash);
-            for (unsigned order = low; order <= words.seen; order++) own[count++] = mix(words.hash[order - 1]);
-        } else {
-            count = character_hashes(text, &w, low, high, own);
-        }
+        const size_t count = hashes_of_word(kind, low, high, text, &w, &words, own);
         for (size_t i = 0; i < count; i++, made++) {
             if (made < capacity) hashes[made] = own[i];
         }
@@ -177,15 +179,8 @@ int64_t eb_ngrams_ids(const eb_ngrams *ngrams, unsigned index, const uint8_t *te
     size_t made = 0, at = 0;
     word w;
     for (size_t n = 0; n < ngrams->max_length && next_word(text, bytes, &at, &w); n++) {
-        size_t count = 0;
-        if (c->kind == EB_WORDS) {
-            roll(&words, c->high, w.hash);
-            for (unsigned order = c->low; order <= words.seen; order++) own[count++] = mix(words.hash[order - 1]);
-            count = rows_of(c, own, count, rows, count);
-        } else {
-            count = character_hashes(text, &w, c->low, c->high, own);
-            count = rows_of(c, own, count, rows, EB_CHARS_PER_WORD);
-        }
+        const size_t all = hashes_of_word(c->kind, c->low, c->high, text, &w, &words, own);
+        const size_t count = rows_of(c, own, all, rows, c->kind == EB_WORDS ? all : EB_CHARS_PER_WORD);
         for (size_t i = 0; i < count; i++, made++) {
             if (made < capacity) ids[made] = rows[i];
         }

@@ -58,6 +58,14 @@ static inline void roll(window *w, unsigned high, uint64_t value) {
     if (w->seen < high) w->seen++;
 }
 
+/* Takes up one value and writes the hashes of the n-grams that end with it, short ones first; returns how many. */
+static inline size_t ngrams_ending(window *w, unsigned low, unsigned high, uint64_t value, uint64_t *hashes) {
+    size_t made = 0;
+    roll(w, high, value);
+    for (unsigned order = low; order <= w->seen; order++) hashes[made++] = mix(w->hash[order - 1]);
+    return made;
+}
+
 static inline size_t bucket_of(const channel *c, uint64_t hash) { return c->bits ? (size_t)(hash >> (64 - c->bits)) : 0; }
 
 /* Which of the eight prints at `p` are equal to `print`: bit i for the i-th. */
@@ -99,7 +107,11 @@ bool next_word(const uint8_t *text, size_t bytes, size_t *at, word *found);
 #define EB_CHARACTER_HASHES ((EB_LONGEST_WORD + 2) * EB_MOST_ORDER)
 size_t character_hashes(const uint8_t *text, const word *w, unsigned low, unsigned high, uint64_t *hashes);
 
-/* Known rows among `hashes`, written to `ids`; stops at `most`. Fetches ahead, so that misses overlap. */
+/* The row of each hash, 0 for one that is not known. Fetches ahead, so that misses overlap: give it EB_AT_ONCE or fewer. */
+#define EB_AT_ONCE 64u
+void look_up(const channel *c, const uint64_t *hashes, size_t count, uint32_t *rows);
+
+/* Known rows among any number of `hashes`, written to `ids`; stops at `most`. */
 size_t rows_of(const channel *c, const uint64_t *hashes, size_t count, int32_t *ids, size_t most);
 
 /* Reads a vocabulary file into `ngrams`; every number in it is checked. */
