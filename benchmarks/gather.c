@@ -4,7 +4,8 @@
  *        runtime/core/src/ngrams.c runtime/core/src/unicode_tables.c -o /tmp/gather && /tmp/gather [million rows]
  *
  * Both sum 64-byte rows of one table. The gather is told the rows; the lookup is given 64-bit hashes (all of them known)
- * and finds the rows through a vocabulary as a model has it: bucket, 16-bit prints, row. In turns, median of rounds. */
+ * and finds the rows through a vocabulary as a model has it. In turns, median of rounds. */
+#define _POSIX_C_SOURCE 199309L
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +16,7 @@
 
 #define ROUNDS 15
 #define LOOKUPS (1u << 20)
-#define BLOCK 64u
+#define BLOCK 256u
 
 static uint64_t state = 88172645463325252u;
 
@@ -40,23 +41,26 @@ static int by_size(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* A vocabulary of these sorted hashes. */
-static channel vocabulary(const uint64_t *hashes, uint32_t count) {
-    channel c = {EB_WORDS, 1, 1, 0, count, NULL, NULL};
-    while ((uint64_t)4 << c.bits < count) c.bits++;
-    uint32_t *starts = calloc(((size_t)1 << c.bits) + 1, sizeof *starts);
-    uint16_t *prints = malloc((count + EB_PRINTS_AT_ONCE) * sizeof *prints);
-    if (!starts || !prints) exit(1);
-    for (uint32_t i = 0; i < count; i++) {
-        prints[i] = (uint16_t)(hashes[i] >> (48 - c.bits));
-        starts[bucket_of(&c, hashes[i]) + 1]++;
+/* A vocabulary of these sorted hashes; the few that their line has no room for are left out, and `hashes` shortened. */
+static channel vocabulary(uint64_t *hashes, uint32_t *count) {
+    channel c = {EB_WORDS, 1, 1, 0, 0, NULL};
+    while ((uint64_t)16 << c.bits < *count) c.bits++;
+    line *lines = aligned_alloc(sizeof *lines, sizeof *lines << c.bits);
+    if (!lines) exit(1);
+    memset(lines, 0, sizeof *lines << c.bits);
+    c.lines = lines;
+    for (uint32_t i = 0; i < *count; i++) {
+        line *l = lines + (line_of(&c, hashes[i]) - lines);
+        if (l->count == EB_PRINTS) continue;
+        if (!l->count) l->before = c.known;
+        l->prints[l->count++] = (uint16_t)(hashes[i] >> (48 - c.bits));
+        hashes[c.known++] = hashes[i];
     }
-    for (size_t b = 0; b < (size_t)1 << c.bits; b++) starts[b + 1] += starts[b];
-    c.starts = starts, c.prints = prints;
+    *count = c.known;
     return c;
 }
 
-/* Sums the rows `ids`, 64 at a time, each line asked for before any is read. */
+/* Sums the rows `ids`, 256 at a time (the n-grams of 64 words), each line asked for before any is read. */
 static uint64_t add_rows(const uint64_t *rows, const int32_t *ids, size_t count) {
     uint64_t sums[8] = {0};
     for (size_t from = 0; from < count; from += BLOCK) {
@@ -70,7 +74,7 @@ static uint64_t add_rows(const uint64_t *rows, const int32_t *ids, size_t count)
 }
 
 int main(int arguments, char **values) {
-    const uint32_t count = (uint32_t)((arguments > 1 ? atof(values[1]) : 1.0) * 1e6);
+    uint32_t count = (uint32_t)((arguments > 1 ? atof(values[1]) : 1.0) * 1e6);
     uint64_t *hashes = malloc(count * sizeof *hashes), *wanted = malloc(LOOKUPS * sizeof *wanted);
     uint64_t *rows = aligned_alloc(64, 64 * (size_t)count);
     int32_t *ids = malloc(LOOKUPS * sizeof *ids), found[BLOCK];
@@ -78,7 +82,7 @@ int main(int arguments, char **values) {
     for (uint32_t i = 0; i < count; i++) hashes[i] = next_random();
     qsort(hashes, count, sizeof *hashes, ascending);
     for (size_t i = 0; i < 8 * (size_t)count; i++) rows[i] = i;
-    const channel c = vocabulary(hashes, count);
+    const channel c = vocabulary(hashes, &count);
     for (size_t i = 0; i < LOOKUPS; i++) ids[i] = (int32_t)(next_random() % count) + 1, wanted[i] = hashes[ids[i] - 1];
     double gather[ROUNDS], lookup[ROUNDS];
     uint64_t sums[2] = {0, 0};

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from peers import Split, fasttext, model2vec, tfidf
-from students import SHARED, TASKS, bundle, distil, machine
+from students import SHARED, TASKS, bundle, distil, machine, teach
 
 import edgebert
 from edgebert.console import note
@@ -42,7 +42,7 @@ def main() -> None:
 def measure(task: str, out: Path, peers: bool) -> dict[str, Any]:
     """Everything of one task."""
     data = SHARED / "data" / task
-    teacher = edgebert.finetune("minilm", out / "teacher", data=data, **TASKS[task]["teacher"])
+    teacher = teach(task, out.parent)
     run = distil(task, "ngram", teacher, out / "ngram")
     path = bundle(run, out / "ngram-native-int8.edgebert", "native", "int8")
     row: dict[str, Any] = {

@@ -38,6 +38,7 @@ TASKS: dict[str, dict[str, Any]] = {
         "column": "question",
     },
     "sst2": {
+        "start": "imdb",
         "teacher": {"epochs": 3, "batch_size": 64, "learning_rate": 8e-5, "max_length": 64},
         "unlabelled": ["unlabelled/movie_review_sentences.jsonl.gz"],
         "column": "text",
@@ -58,7 +59,7 @@ TASKS: dict[str, dict[str, Any]] = {
         "column": "text",
     },
     "imdb": {
-        "teacher": {"epochs": 2, "batch_size": 32, "learning_rate": 1e-4, "max_length": 256},
+        "teacher": {"epochs": 1, "batch_size": 32, "learning_rate": 1e-4, "max_length": 256},
         "unlabelled": ["unlabelled/imdb_unsup.jsonl.gz"],
         "column": "text",
     },
@@ -88,7 +89,7 @@ def main() -> None:
 def run_task(task: str, out: Path, students: Sequence[str]) -> list[dict[str, Any]]:
     """Train, export and measure everything of one dataset."""
     data = SHARED / "data" / task
-    teacher = edgebert.finetune("minilm", out / "teacher", data=data, **TASKS[task]["teacher"])
+    teacher = teach(task, out.parent)
     bundles = {("teacher", "onnx"): bundle(teacher, out / "teacher-onnx-fp32.edgebert", "onnx", "fp32")}
     for student in students:
         run = distil(task, student, teacher, out / student)
@@ -117,6 +118,13 @@ def run_task(task: str, out: Path, students: Sequence[str]) -> list[dict[str, An
             }
         )
     return rows
+
+
+def teach(task: str, out: Path) -> Path:
+    """The teacher of a task, in `out`/task/teacher; where it starts from another task's teacher, that one first."""
+    plan = TASKS[task]
+    start = teach(plan["start"], out) if "start" in plan else "minilm"
+    return edgebert.finetune(start, out / task / "teacher", data=SHARED / "data" / task, **plan["teacher"])
 
 
 def distil(task: str, student: str, teacher: Path, out: Path) -> Path:

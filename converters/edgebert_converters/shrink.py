@@ -11,7 +11,6 @@ number by number and is left as wide as it is.
 from __future__ import annotations
 
 import copy
-import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,16 +19,7 @@ import numpy as np
 
 from edgebert_converters.base import ExportableModel, Precision
 from edgebert_converters.native import BITS, BLOCK, encode
-from edgebert_runtime.ngrams import (
-    ALIGNMENT,
-    ENTRY,
-    HEADER,
-    PRINT_BITS,
-    READ_PAST,
-    NgramFeaturizer,
-    build_table,
-    shortened,
-)
+from edgebert_runtime.ngrams import NgramFeaturizer, build_table, kept_by_table, known_hashes
 
 WIDTHS = (1.0, 0.75, 0.5, 0.25)
 FEWEST = 0.02  # of the rows; with less there is no model left
@@ -102,8 +92,8 @@ def fewer(model: ExportableModel, importances: Sequence[np.ndarray], share: floa
     featurizer: Any = model.featurizer
     kept, hashes = [], []
     for known, weights in zip(known_hashes(featurizer.table, len(importances)), importances, strict=True):
-        rows = np.sort(np.argsort(-weights, kind="stable")[: round(share * len(weights))])
-        rows = distinct(known, rows)
+        rows = np.argsort(-weights, kind="stable")[: round(share * len(weights))]
+        rows = np.sort(tabled(known, rows))
         kept.append(rows)
         hashes.append(known[rows])
     for index, rows in enumerate(kept):
@@ -127,27 +117,13 @@ def _positions(count: int, kept: np.ndarray) -> np.ndarray:
     return places
 
 
-def known_hashes(table: bytes, channels: int) -> list[np.ndarray]:
-    """What a vocabulary file knows of each row's hash, in its high bits; uint64 [rows without padding] a channel."""
-    found: list[np.ndarray] = []
-    at = -(-(HEADER + ENTRY * channels) // ALIGNMENT) * ALIGNMENT
-    for index in range(channels):
-        bits, known = struct.unpack_from("<II", table, HEADER + ENTRY * index + 12)
-        starts = np.frombuffer(table, "<u4", (1 << bits) + 1, at)
-        prints = np.frombuffer(table, "<u2", known, at + 4 * len(starts)).astype(np.uint64)
-        buckets = np.repeat(np.arange(1 << bits, dtype=np.uint64), np.diff(starts))
-        found.append((buckets << np.uint64(PRINT_BITS) | prints) << np.uint64(64 - bits - PRINT_BITS))
-        at += -(-(4 * len(starts) + 2 * known + READ_PAST) // ALIGNMENT) * ALIGNMENT
-    return found
-
-
-def distinct(hashes: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """`rows` without those that a table of so few n-grams, which keeps fewer bits of each, could not tell apart."""
+def tabled(hashes: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """`rows`, the important ones first, without those that a table of so few n-grams would leave out."""
     while True:
-        _, first = np.unique(shortened(hashes[rows]), return_index=True)
-        if len(first) == len(rows):
+        kept = rows[np.sort(kept_by_table(hashes[rows]))]
+        if len(kept) == len(rows):
             return rows
-        rows = rows[first]
+        rows = kept
 
 
 def narrower(model: ExportableModel, share: float) -> ExportableModel:

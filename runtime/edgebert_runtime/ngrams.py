@@ -1,9 +1,9 @@
 """The n-gram featurizer: words, word n-grams and character n-grams, as rows of a counted vocabulary.
 
 The C core reads the text (`runtime/core/src/ngrams.c`); here are the vocabulary file, `ngrams.bin`, and the shape of
-the ids. A vocabulary holds no strings. The top bits of an n-gram's 64-bit hash choose a bucket, the next 16 bits are
-kept in it: 3 to 4 bytes an n-gram, and a foreign n-gram is taken for a known one with a probability of 2 to 4 in
-65,536.
+the ids. A vocabulary holds no strings. The top bits of an n-gram's 64-bit hash choose a line of 64 bytes, one cache
+line, and the next 16 bits are kept in it: 4 to 8 bytes an n-gram, and a foreign n-gram is taken for a known one with a
+probability of 8 to 16 in 65,536.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from edgebert_runtime import _core
 from edgebert_runtime.features import Features, Flat, InputSpec, Text, check_lengths, split_flat, split_texts
 
 MAGIC, MODEL_MAGIC = b"EBNG", b"EBNN"
-VERSION = 2
+VERSION = 3
 HEADER, ENTRY, ALIGNMENT = 64, 32, 64
 PRINT_BITS = 16
-READ_PAST = 16  # bytes behind the last print that the core may read, eight prints at a time
-IN_A_BUCKET = 4  # n-grams at most, on average; at least half as many
+PRINTS = 29  # n-grams that a line has room for
+IN_A_LINE = 16  # n-grams at most, on average; at least half as many
+LINE = np.dtype([("before", "<u4"), ("count", "<u2"), ("prints", "<u2", PRINTS)])
 CHARACTERS_PER_WORD = 12  # known character n-grams that count of one word (EB_CHARS_PER_WORD)
 KINDS = ("word", "char")
 NGRAMS_SECTION = 1  # of a native model
@@ -153,31 +154,65 @@ class NgramFeaturizer:
 def build_table(channels: Sequence[Channel], hashes: Sequence[np.ndarray], max_length: int) -> bytes:
     """`ngrams.bin` of a vocabulary; row `i + 1` of a channel belongs to its `i`-th smallest hash.
 
-    Two n-grams whose kept bits are the same share a row (about one in 30,000).
+    An n-gram that a line has no room for, or whose kept bits are another's, is left out (about one in 3,000 at most).
 
     Args:
-        hashes: uint64 [n] for each channel, in any order, as `ngram_hashes` gives them.
+        hashes: uint64 [n] for each channel, as `ngram_hashes` gives them, those that must stay first.
     """
     head = struct.pack("<4sIII", MAGIC, VERSION, len(channels), max_length).ljust(HEADER, b"\0")
     entries, arrays = b"", b""
     for channel, kept in zip(channels, hashes, strict=True):
-        bits, keys = bucket_bits(len(kept)), np.unique(shortened(kept))
-        starts = np.searchsorted(keys >> np.uint64(PRINT_BITS), np.arange((1 << bits) + 1, dtype=np.uint64))
+        bits, keys = line_bits(len(kept)), shortened(kept)[kept_by_table(kept)]
         kind, (low, high) = KINDS.index(channel.kind), channel.orders
         entries += struct.pack("<IIIII", kind, low, high, bits, len(keys)).ljust(ENTRY, b"\0")
-        prints = (keys & np.uint64(0xFFFF)).astype("<u2").tobytes() + bytes(READ_PAST)
-        arrays += _padded(starts.astype("<u4").tobytes() + prints)
+        arrays += _lines(keys, bits).tobytes()
     return _padded(head + entries) + arrays
 
 
-def bucket_bits(count: int) -> int:
-    """How many bits of a hash choose a bucket in a table of `count` n-grams."""
-    return max(0, (count - 1) // IN_A_BUCKET).bit_length()
+def _lines(keys: np.ndarray, bits: int) -> np.ndarray:
+    """The lines of these ascending keys (see `shortened`); `LINE` [2^bits]."""
+    lines = np.zeros(1 << bits, LINE)
+    line = (keys >> np.uint64(PRINT_BITS)).astype(np.int64)
+    lines["count"] = np.bincount(line, minlength=len(lines))
+    lines["before"] = np.cumsum(lines["count"], dtype=np.uint32) - lines["count"]
+    lines["prints"][line, np.arange(len(keys)) - lines["before"][line]] = keys & np.uint64(0xFFFF)
+    return lines
+
+
+def line_bits(count: int) -> int:
+    """How many bits of a hash choose a line in a table of `count` n-grams."""
+    return max(0, (count - 1) // IN_A_LINE).bit_length()
 
 
 def shortened(hashes: np.ndarray) -> np.ndarray:
-    """The bits of these hashes that a table of as many n-grams keeps."""
-    return hashes.astype(np.uint64) >> np.uint64(64 - bucket_bits(len(hashes)) - PRINT_BITS)
+    """The bits of these hashes that a table of as many n-grams keeps: which line, and the print in it."""
+    return hashes.astype(np.uint64) >> np.uint64(64 - line_bits(len(hashes)) - PRINT_BITS)
+
+
+def kept_by_table(hashes: np.ndarray) -> np.ndarray:
+    """Which of these hashes a table of as many n-grams keeps: their indices, in the order of the rows.
+
+    Where a line is full, or two have the same kept bits, the earlier ones in `hashes` stay.
+    """
+    keys, first = np.unique(shortened(hashes), return_index=True)
+    line = keys >> np.uint64(PRINT_BITS)
+    by_rank = np.lexsort((first, line))  # within a line, the earlier ones first
+    place = np.arange(len(keys)) - np.searchsorted(line, line)
+    return first[np.sort(by_rank[place < PRINTS])]
+
+
+def known_hashes(table: bytes, channels: int) -> list[np.ndarray]:
+    """What a table knows of each row's hash, in its high bits; uint64 [rows without padding] a channel."""
+    found: list[np.ndarray] = []
+    at = len(_padded(bytes(HEADER + ENTRY * channels)))
+    for index in range(channels):
+        (bits,) = struct.unpack_from("<I", table, HEADER + ENTRY * index + 12)
+        lines = np.frombuffer(table, LINE, 1 << bits, at)
+        which = np.repeat(np.arange(len(lines), dtype=np.uint64), lines["count"])
+        prints = lines["prints"][np.arange(PRINTS) < lines["count"][:, None]].astype(np.uint64)
+        found.append((which << np.uint64(PRINT_BITS) | prints) << np.uint64(64 - bits - PRINT_BITS))
+        at += lines.nbytes
+    return found
 
 
 def table_of(content: bytes) -> bytes:

@@ -220,11 +220,9 @@ def ngram(
     """The first channel must be single words for the characters' rows to be folded."""
     torch.manual_seed(0)
     texts, _ = make_texts(400, seed=4)
-    unused = np.random.default_rng(5).integers(0, 1 << 63, 2000).astype(np.uint64)  # rows that no text reaches
-    kept = [
-        np.unique(np.concatenate([ngram_hashes(channel, texts, MAX_LENGTH)[0], unused]))[: channel.rows]
-        for channel in channels
-    ]
+    unused = np.random.default_rng(5).integers(0, 1 << 64, 2000, np.uint64)  # rows that no text reaches
+    known = [np.unique(ngram_hashes(channel, texts, MAX_LENGTH)[0]) for channel in channels]
+    kept = [np.concatenate([k, unused])[: channel.rows] for k, channel in zip(known, channels, strict=True)]
     featurizer = NgramFeaturizer(channels, build_table(channels, kept, MAX_LENGTH), MAX_LENGTH, pair)
     words = channels[0].kind == "word" and channels[0].orders == (1, 1)
     config = NgramConfig(

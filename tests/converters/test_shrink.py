@@ -15,12 +15,12 @@ from converter_models import DEV
 from edgebert_converters.base import ExportableModel, Precision
 from edgebert_converters.ladder import export_model
 from edgebert_converters.native import BITS, encode
-from edgebert_converters.shrink import OVERHEAD, candidates, distinct, fewer, importance, known_hashes, narrower
+from edgebert_converters.shrink import OVERHEAD, candidates, fewer, importance, narrower, tabled
 from edgebert_converters.verify import torch_logits
 from edgebert_runtime import EdgeModel
 from edgebert_runtime.errors import ExportError
 from edgebert_runtime.features import Text
-from edgebert_runtime.ngrams import NgramFeaturizer, build_table
+from edgebert_runtime.ngrams import NgramFeaturizer, build_table, known_hashes
 
 
 @pytest.fixture
@@ -95,7 +95,14 @@ def test_directions_that_no_row_uses_cost_nothing(model) -> None:
 
 def test_n_grams_that_a_smaller_table_cannot_tell_apart_are_merged() -> None:
     hashes = np.array([1, 2, 1 << 60, (1 << 60) + 1, 1 << 63], np.uint64)
-    assert distinct(hashes, np.arange(5)).tolist() == [0, 2, 4]
+    assert tabled(hashes, np.arange(5)).tolist() == [0, 2, 4]
+    assert tabled(hashes, np.arange(5)[::-1]).tolist() == [4, 3, 1]
+
+
+def test_the_important_n_grams_stay_where_a_line_is_full() -> None:
+    hashes = np.arange(40, dtype=np.uint64) << np.uint64(48)  # all of them in one line
+    rows = np.random.default_rng(0).permutation(40)
+    assert tabled(hashes, rows).tolist() == rows[:29].tolist()
 
 
 @pytest.mark.parametrize("precision", [None, Precision.INT8])

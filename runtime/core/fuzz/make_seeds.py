@@ -17,7 +17,7 @@ from pathlib import Path
 MULTIPLIER = 0x9E3779B97F4A7C15
 MASK = (1 << 64) - 1
 WORDS, CHARACTERS = 0, 1
-PRINTS_AT_ONCE = 8  # the core compares so many at once, and may read as many past the last
+PRINTS = 29  # n-grams that a line of a vocabulary has room for
 TEXTS = (
     "The cat isn't here, is it?",
     "I saw NO dog in the old house !",
@@ -109,20 +109,22 @@ def pad(data: bytes, unit: int = 64) -> bytes:
 
 def ngrams_file(channels: Sequence[Channel], texts: Sequence[str], max_length: int = 256) -> tuple[bytes, list[int]]:
     """A vocabulary file (ngrams.bin), and how many n-grams each channel knows."""
-    header = struct.pack("<4sIII", b"EBNG", 2, len(channels), max_length).ljust(64, b"\0")
+    header = struct.pack("<4sIII", b"EBNG", 3, len(channels), max_length).ljust(64, b"\0")
     body, counts = b"", []
     for channel in channels:
         hashes = known_hashes(channel, texts)
-        bits = max(0, (len(hashes) // 3).bit_length() - 1)
-        starts = [0] * ((1 << bits) + 1)
+        bits = max(0, (len(hashes) // 12).bit_length() - 1)
+        lines: list[list[int]] = [[] for _ in range(1 << bits)]
         for hash_ in hashes:
-            starts[(hash_ >> (64 - bits) if bits else 0) + 1] += 1
-        for bucket in range(1 << bits):
-            starts[bucket + 1] += starts[bucket]
-        prints = [hash_ >> (48 - bits) & 0xFFFF for hash_ in hashes] + [0] * PRINTS_AT_ONCE
-        header += struct.pack("<5I", channel.kind, channel.low, channel.high, bits, len(hashes)).ljust(32, b"\0")
-        body += pad(struct.pack(f"<{len(starts)}I{len(prints)}H", *starts, *prints))
-        counts.append(len(hashes))
+            line = lines[hash_ >> (64 - bits) if bits else 0]
+            if len(line) < PRINTS:
+                line.append(hash_ >> (48 - bits) & 0xFFFF)
+        known = 0
+        for line in lines:
+            body += struct.pack(f"<IH{PRINTS}H", known, len(line), *line, *[0] * (PRINTS - len(line)))
+            known += len(line)
+        header += struct.pack("<5I", channel.kind, channel.low, channel.high, bits, known).ljust(32, b"\0")
+        counts.append(known)
     return pad(header) + body, counts
 
 

@@ -1,7 +1,7 @@
 /* The n-gram student: rows of n-grams summed as whole numbers, pooled, and a small network on top. */
 #include "model.h"
 
-#define CHUNK EB_AT_ONCE                         /* words taken at a time */
+#define CHUNK 64u                                /* words taken at a time */
 #define MOST_IDS (CHUNK * EB_MOST_ORDER)         /* of one channel of word n-grams in a chunk */
 
 /* What one text needs while it is read; it lies in the caller's scratch memory. */
@@ -14,7 +14,7 @@ typedef struct state {
     window windows[EB_MOST_CHANNELS];
     uint32_t counts[EB_MOST_CHANNELS];
     word words[CHUNK];
-    uint32_t rows[CHUNK]; /* of the single words, 0 for an unknown one */
+    int32_t rows[CHUNK]; /* of the single words, 0 for an unknown one */
     uint64_t hashes[MOST_IDS > EB_CHARACTER_HASHES ? MOST_IDS : EB_CHARACTER_HASHES];
     int32_t ids[MOST_IDS > EB_CHARACTER_HASHES ? MOST_IDS : EB_CHARACTER_HASHES];
 } state;
@@ -80,7 +80,7 @@ static void add_word_ngrams(const eb_model *model, state *s, unsigned index, int
     if (index + 1 == model->fold) { /* one hash a word: remember which words are known */
         look_up(c, s->hashes, made, s->rows);
         for (size_t i = 0; i < made; i++) {
-            if (s->rows[i]) s->ids[found++] = (int32_t)s->rows[i];
+            if (s->rows[i]) s->ids[found++] = s->rows[i];
         }
     } else {
         found = rows_of(c, s->hashes, made, s->ids, made);
@@ -97,7 +97,7 @@ static void add_character_ngrams(const eb_model *model, state *s, unsigned index
     size_t known = 0;
     for (size_t i = 0; i < count; i++) {
         if (t->folded && s->rows[i]) {
-            s->ids[known++] = (int32_t)s->rows[i];
+            s->ids[known++] = s->rows[i];
             s->counts[index] += t->folded_counts[s->rows[i] - 1];
         }
     }

@@ -1,6 +1,6 @@
 /* The n-gram featurizer: words, word n-grams and character n-grams of a text, as rows of a vocabulary.
  *
- * Words are runs of letters, digits and underscores, with apostrophes inside ("don't", "n't"); an ideograph is a
+ * Words are runs of letters, marks, digits and underscores, with apostrophes inside ("don't", "n't"); an ideograph is a
  * word of its own, and so is every other visible character: negation and punctuation carry meaning. Words are lower-cased
  * character by character. */
 #include "ngrams.h"
@@ -8,9 +8,10 @@
 #include "unicode.h"
 
 #define MAGIC 0x474E4245u /* "EBNG" */
-#define VERSION 2u
+#define VERSION 3u
 #define HEADER 64u
 #define ENTRY 32u
+#define AHEAD 32u /* lines of a vocabulary on their way from memory */
 #define MOST_WORDS 1000000u /* of a text: sums of int8 numbers then stay inside int32 */
 
 static inline bool is_ideograph(uint32_t point) { return point >= 0x2E80 && unicode_of(point)->flags & UNICODE_IDEOGRAPH; }
@@ -112,22 +113,21 @@ size_t character_hashes(const uint8_t *text, const word *w, unsigned low, unsign
     return made;
 }
 
-void look_up(const channel *c, const uint64_t *hashes, size_t count, uint32_t *rows) {
-    for (size_t i = 0; i < count; i++) __builtin_prefetch(c->starts + bucket_of(c, hashes[i]));
-    for (size_t i = 0; i < count; i++) __builtin_prefetch(c->prints + c->starts[bucket_of(c, hashes[i])]);
-    for (size_t i = 0; i < count; i++) rows[i] = row_of(c, hashes[i]);
+void look_up(const channel *c, const uint64_t *hashes, size_t count, int32_t *rows) {
+    for (size_t i = 0; i < count && i < AHEAD; i++) __builtin_prefetch(line_of(c, hashes[i]));
+    for (size_t i = 0; i < count; i++) {
+        if (i + AHEAD < count) __builtin_prefetch(line_of(c, hashes[i + AHEAD]));
+        rows[i] = row_of(c, hashes[i]);
+    }
 }
 
 size_t rows_of(const channel *c, const uint64_t *hashes, size_t count, int32_t *ids, size_t most) {
-    uint32_t rows[EB_AT_ONCE];
     size_t found = 0;
-    for (size_t from = 0; from < count && found < most; from += EB_AT_ONCE) {
-        const size_t some = count - from < EB_AT_ONCE ? count - from : EB_AT_ONCE;
-        look_up(c, hashes + from, some, rows);
-        for (size_t i = 0; i < some && found < most; i++) {
-            ids[found] = (int32_t)rows[i];
-            found += rows[i] != 0;
-        }
+    look_up(c, hashes, count, ids);
+    for (size_t i = 0; i < count && found < most; i++) {
+        const int32_t row = ids[i];
+        ids[found] = row;
+        found += row != 0; /* no branch, as in row_of */
     }
     return found;
 }
@@ -197,22 +197,15 @@ static int open_channel(channel *c, const uint8_t *entry, const uint8_t *table, 
         return EB_BAD_MODEL;
     }
     c->kind = (eb_channel_kind)kind;
-    const uint64_t buckets = (uint64_t)1 << c->bits;
-    const uint64_t starts = (buckets + 1) * sizeof(uint32_t), prints = ((uint64_t)c->known + EB_PRINTS_AT_ONCE) * sizeof(uint16_t);
-    const uint64_t room = bytes - *at;
-    if (starts > room || prints > room - starts) return EB_BAD_MODEL;
-    c->starts = (const uint32_t *)(const void *)(table + *at);
-    c->prints = (const uint16_t *)(const void *)(table + *at + starts);
-    uint32_t last = 0;
-    for (uint64_t i = 0; i <= buckets; i++) {
-        if (c->starts[i] < last || c->starts[i] > c->known) return EB_BAD_MODEL;
-        last = c->starts[i];
+    const uint64_t size = (uint64_t)sizeof(line) << c->bits;
+    if (size > bytes - *at) return EB_BAD_MODEL;
+    c->lines = (const line *)(const void *)(table + *at);
+    uint64_t known = 0;
+    for (uint64_t i = 0; i < (uint64_t)1 << c->bits; known += c->lines[i++].count) {
+        if (c->lines[i].before != known || c->lines[i].count > EB_PRINTS) return EB_BAD_MODEL;
     }
-    if (c->starts[0] != 0 || last != c->known) return EB_BAD_MODEL;
-    const uint64_t end = (*at + starts + prints + EB_ALIGNMENT - 1) / EB_ALIGNMENT * EB_ALIGNMENT;
-    if (end > bytes) return EB_BAD_MODEL;
-    *at = (size_t)end;
-    return EB_OK;
+    *at += (size_t)size;
+    return known == c->known ? EB_OK : EB_BAD_MODEL;
 }
 
 int open_ngrams(eb_ngrams *ngrams, const uint8_t *table, size_t bytes) {

@@ -11,8 +11,6 @@
 #include <arm_neon.h>
 #endif
 
-#define EB_PRINTS_AT_ONCE 8u
-
 #define EB_MULTIPLIER 0x9E3779B97F4A7C15u /* 2^64 / golden ratio, odd */
 
 /* One word of a text: its hash and where it lies. */
@@ -21,16 +19,23 @@ typedef struct word {
     uint32_t start, end;
 } word;
 
-/* One channel of a vocabulary. Known n-grams are sorted by hash; the row of an n-gram is its rank plus one. The top
- * `bits` bits of a hash choose a bucket, `starts` says at which rank a bucket begins, and `prints` holds the next 16 bits
- * of each. With 2 to 4 n-grams a bucket, a foreign n-gram is taken for a known one with probability 4 / 65536 at most on
- * average, for 2.5 to 4 bytes an n-gram (starts included). */
+/* One cache line of a vocabulary: the n-grams whose hash leads here. A lookup reads this line and no other memory. */
+#define EB_PRINTS 29u
+typedef struct line {
+    uint32_t before; /* n-grams in all the lines before this one */
+    uint16_t count;  /* how many of `prints` are n-grams */
+    uint16_t prints[EB_PRINTS];
+} line;
+_Static_assert(sizeof(line) == 64, "a line of a vocabulary is a cache line");
+
+/* One channel of a vocabulary. The top `bits` bits of a hash choose a line, the next 16 are its print there. Known n-grams
+ * are sorted by hash; the row of an n-gram is its rank plus one. With 8 to 16 n-grams a line on average, a foreign n-gram
+ * is taken for a known one with a probability of 16 / 65536 at most, for 4 to 8 bytes an n-gram. */
 typedef struct channel {
     eb_channel_kind kind;
     unsigned low, high, bits;
     uint32_t known;
-    const uint32_t *starts; /* [2^bits + 1], ascending, the last is `known` */
-    const uint16_t *prints; /* [known], and EB_PRINTS_AT_ONCE more that are read but do not count */
+    const line *lines; /* [2^bits] */
 } channel;
 
 struct eb_ngrams {
@@ -66,38 +71,39 @@ static inline size_t ngrams_ending(window *w, unsigned low, unsigned high, uint6
     return made;
 }
 
-static inline size_t bucket_of(const channel *c, uint64_t hash) { return c->bits ? (size_t)(hash >> (64 - c->bits)) : 0; }
+static inline const line *line_of(const channel *c, uint64_t hash) {
+    return c->lines + (c->bits ? (size_t)(hash >> (64 - c->bits)) : 0);
+}
 
-/* Which of the eight prints at `p` are equal to `print`: bit i for the i-th. */
-static inline unsigned matches(const uint16_t *p, uint16_t print) {
+/* Which of a line's 32 halfwords are equal to `print`: bit i for the i-th. */
+static inline uint32_t matches(const line *l, uint16_t print) {
 #if defined(__SSE2__)
-    const __m128i equal = _mm_cmpeq_epi16(_mm_loadu_si128((const __m128i *)(const void *)p), _mm_set1_epi16((short)print));
-    return (unsigned)_mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128()));
+    const __m128i *from = (const __m128i *)(const void *)l, wanted = _mm_set1_epi16((short)print);
+    const __m128i a = _mm_cmpeq_epi16(_mm_loadu_si128(from), wanted), b = _mm_cmpeq_epi16(_mm_loadu_si128(from + 1), wanted);
+    const __m128i c = _mm_cmpeq_epi16(_mm_loadu_si128(from + 2), wanted), d = _mm_cmpeq_epi16(_mm_loadu_si128(from + 3), wanted);
+    return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(a, b)) | (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(c, d)) << 16;
 #elif defined(__aarch64__)
-    static const uint16_t bits[EB_PRINTS_AT_ONCE] = {1, 2, 4, 8, 16, 32, 64, 128};
-    return vaddvq_u16(vandq_u16(vceqq_u16(vld1q_u16(p), vdupq_n_u16(print)), vld1q_u16(bits)));
+    static const uint8_t bits[8] = {1, 2, 4, 8, 16, 32, 64, 128};
+    const uint16_t *from = (const uint16_t *)(const void *)l;
+    uint32_t found = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        const uint8x8_t equal = vmovn_u16(vceqq_u16(vld1q_u16(from + 8 * i), vdupq_n_u16(print)));
+        found |= (uint32_t)vaddv_u8(vand_u8(equal, vld1_u8(bits))) << 8 * i;
+    }
+    return found;
 #else
-    unsigned found = 0;
-    for (unsigned i = 0; i < EB_PRINTS_AT_ONCE; i++) found |= (unsigned)(p[i] == print) << i;
+    uint32_t found = 0;
+    for (unsigned i = 0; i < EB_PRINTS; i++) found |= (uint32_t)(l->prints[i] == print) << (i + 32 - EB_PRINTS);
     return found;
 #endif
 }
 
-/* Row of an n-gram, 0 when it is not known. A bucket is compared at once: a loop over its few prints would be mispredicted
- * nearly every time. */
-static inline uint32_t row_of(const channel *c, uint64_t hash) {
-    const size_t bucket = bucket_of(c, hash);
-    const uint16_t print = (uint16_t)(hash >> (48 - c->bits));
-    const uint32_t end = c->starts[bucket + 1];
-    uint32_t rank = c->starts[bucket];
-    for (;;) {
-        const uint32_t left = end - rank;
-        const unsigned mine = left < EB_PRINTS_AT_ONCE ? (1u << left) - 1 : (1u << EB_PRINTS_AT_ONCE) - 1;
-        const unsigned found = matches(c->prints + rank, print) & mine;
-        if (found) return rank + (uint32_t)__builtin_ctz(found) + 1;
-        if (left <= EB_PRINTS_AT_ONCE) return 0;
-        rank += EB_PRINTS_AT_ONCE;
-    }
+/* Row of an n-gram, 0 when it is not known. No branch: whether an n-gram is known cannot be predicted. */
+static inline int32_t row_of(const channel *c, uint64_t hash) {
+    const line *l = line_of(c, hash);
+    const uint32_t mine = ((uint32_t)1 << l->count) - 1;
+    const uint32_t found = matches(l, (uint16_t)(hash >> (48 - c->bits))) >> (32 - EB_PRINTS) & mine;
+    return (int32_t)((l->before + (uint32_t)__builtin_ctz(found | (uint32_t)1 << EB_PRINTS) + 1) & -(uint32_t)(found != 0));
 }
 
 /* The next word at or behind `*at`; false at the end of the text. */
@@ -107,11 +113,10 @@ bool next_word(const uint8_t *text, size_t bytes, size_t *at, word *found);
 #define EB_CHARACTER_HASHES ((EB_LONGEST_WORD + 2) * EB_MOST_ORDER)
 size_t character_hashes(const uint8_t *text, const word *w, unsigned low, unsigned high, uint64_t *hashes);
 
-/* The row of each hash, 0 for one that is not known. Fetches ahead, so that misses overlap: give it EB_AT_ONCE or fewer. */
-#define EB_AT_ONCE 64u
-void look_up(const channel *c, const uint64_t *hashes, size_t count, uint32_t *rows);
+/* The row of each hash, 0 for one that is not known. */
+void look_up(const channel *c, const uint64_t *hashes, size_t count, int32_t *rows);
 
-/* Known rows among any number of `hashes`, written to `ids`; stops at `most`. */
+/* The known rows among those of `hashes`, at most `most` of them; `ids` has room for `count`. */
 size_t rows_of(const channel *c, const uint64_t *hashes, size_t count, int32_t *ids, size_t most);
 
 /* Reads a vocabulary file into `ngrams`; every number in it is checked. */

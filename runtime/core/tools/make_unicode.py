@@ -1,8 +1,8 @@
 """Generates src/unicode_tables.c: what the `tokenizers` library does with each code point.
 
 The library itself is asked, code point by code point, so that the core agrees with it whatever Unicode version each
-part of it was built with. Two columns are Python's (`\\w` and `str.isspace`, for the n-grams): they are frozen at
-Unicode `FROZEN`; a Python of another version takes them from the file that is there.
+part of it was built with. Two columns are Python's (`\\w` with the marks that belong to letters, and `str.isspace`, for
+the n-grams): they are frozen at Unicode `FROZEN`; a Python of another version takes them from the file that is there.
 
     python runtime/core/tools/make_unicode.py [--check]
 """
@@ -231,9 +231,15 @@ def array(name: str, values: Sequence[object]) -> str:
 
 
 def python_columns() -> tuple[set[int], set[int]]:
-    """Code points that match Python's `\\w`, and those that str.isspace takes."""
+    """Code points that make words, and those that str.isspace takes.
+
+    Words are made of what matches Python's `\\w` and of combining marks: Indic vowels are marks, and so are accents
+    that stand apart from their letter. Variation selectors are marks too, but belong to emoji.
+    """
     if unicodedata.unidata_version == FROZEN:
-        return {ord(c) for c in re.findall(r"\w", CHARACTERS)}, {ord(c) for c in CHARACTERS if c.isspace()}
+        marks = {ord(c) for c in CHARACTERS if unicodedata.category(c) in ("Mn", "Mc")}
+        marks -= {*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)}
+        return marks | {ord(c) for c in re.findall(r"\w", CHARACTERS)}, {ord(c) for c in CHARACTERS if c.isspace()}
     flags = committed_flags()
     return tuple({point for point in POINTS if flags[point] & flag} for flag in (WORD, BLANK))  # type: ignore[return-value]
 

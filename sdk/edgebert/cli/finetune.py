@@ -12,7 +12,10 @@ from edgebert.cli.options import PATH, data_options, given, training_options
 
 @click.command("finetune", cls=Command, resumable=True, short_help="Turn a Hugging Face encoder into a teacher.")
 @click.option(
-    "--model", required=True, metavar="minilm|NAME|DIR", help="The encoder: minilm (offline), a hub name, or a folder."
+    "--model",
+    required=True,
+    metavar="minilm|NAME|DIR",
+    help="The encoder: minilm (offline), a hub name, or a folder; a teacher's folder goes on from that teacher.",
 )
 @data_options
 @click.option("--out", required=True, type=PATH, metavar="DIR", help="Folder of the teacher.")

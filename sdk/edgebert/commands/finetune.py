@@ -39,7 +39,8 @@ def finetune(
     """Train a classifier on top of an encoder, all of it, and write a teacher folder.
 
     Args:
-        model: `minilm` (comes as a Python package), a Hugging Face name, or a folder.
+        model: `minilm` (comes as a Python package), a Hugging Face name, or a folder; a teacher's folder is where a
+            second stage of training starts.
         out: the folder to write. The same call resumes an interrupted run there.
         data, train, dev, test: see `edgebert.data.load_splits`.
         max_length: tokens read of a text.

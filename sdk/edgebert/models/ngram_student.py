@@ -115,7 +115,7 @@ def single_texts(texts: Iterable[Text]) -> Iterator[str]:
 def count_vocabulary(
     channels: Sequence[Channel], texts: Iterable[Text], max_length: int, min_count: int
 ) -> list[np.ndarray]:
-    """The most frequent n-grams of each channel, as sorted uint64 hashes [rows].
+    """The most frequent n-grams of each channel, as uint64 hashes [rows], the most frequent first.
 
     One pass; memory grows with the number of different n-grams, 16 bytes each. The core hashes without the GIL, so the
     channels are counted side by side.
@@ -132,9 +132,10 @@ def count_vocabulary(
     kept = []
     for channel, (keys, counts) in zip(channels, totals, strict=True):
         keys, counts = keys[counts >= min_count], counts[counts >= min_count]
-        # Among equal counts the smaller hash wins, so that the choice is the same each time.
-        most = np.lexsort((keys, -counts))[: channel.rows]
-        kept.append(np.sort(keys[most]))
+        # Among equal counts the smaller low half wins: the same choice each time, and one that fills the lines of the
+        # table, which go by the high bits, evenly.
+        most = np.lexsort((keys, keys & np.uint64(0xFFFFFFFF), -counts))[: channel.rows]
+        kept.append(keys[most])
     return kept
 
 

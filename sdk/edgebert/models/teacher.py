@@ -130,13 +130,14 @@ class HuggingFaceFeaturizer:
 
 
 def locate(model: str | Path) -> str:
-    """The folder or hub name behind `--model`.
+    """The folder or hub name behind `--model`; a teacher's folder holds its encoder inside.
 
     Raises:
         EdgeBertError: a packaged encoder that is not installed.
     """
     if str(model) not in PACKAGED:
-        return str(model)
+        inside = Path(model) / "encoder"
+        return str(inside if inside.is_dir() else model)
     package, attribute, command = PACKAGED[str(model)]
     try:
         return str(getattr(__import__(package), attribute))

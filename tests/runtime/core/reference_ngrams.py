@@ -17,7 +17,7 @@ from pathlib import Path
 WORDS, CHARACTERS = 0, 1  # kinds of channel
 CHARACTERS_PER_WORD, LONGEST_WORD, MOST_ORDER = 12, 64, 8
 PRINT_BITS = 16
-READ_PAST = 16  # bytes behind the last print: the core compares eight prints at once
+PRINTS = 29  # n-grams that a line has room for
 WIDE = 2**64
 MULTIPLIER = 0x9E3779B97F4A7C15
 
@@ -222,27 +222,31 @@ def read_vocabulary(content: bytes) -> Vocabulary:
     channels = []
     for index in range(count):
         kind, low, high, bits, known = struct.unpack_from("<5I", content, 64 + 32 * index)
-        starts = struct.unpack_from(f"<{2**bits + 1}I", content, at)
-        prints = struct.unpack_from(f"<{known}H", content, at + 4 * len(starts))
-        keys = [b << PRINT_BITS | prints[i] for b in range(2**bits) for i in range(starts[b], starts[b + 1])]
+        keys: list[int] = []
+        for line in range(2**bits):
+            before, held, *prints = struct.unpack_from(f"<IH{PRINTS}H", content, at + 64 * line)
+            assert before == len(keys)
+            keys += [line << PRINT_BITS | new for new in prints[:held]]
+        assert len(keys) == known
         channels.append(Channel(kind, low, high, bits, tuple(keys)))
-        at = padded(at + 4 * len(starts) + 2 * known + READ_PAST)
+        at += 64 * 2**bits
     return Vocabulary(max_length, tuple(channels))
 
 
 def write_vocabulary(max_length: int, channels: Iterable[tuple[int, int, int, int, Iterable[int]]]) -> bytes:
-    """An ngrams.bin of (kind, low, high, bits, hashes) of each channel, with as many buckets as `bits` says."""
+    """An ngrams.bin of (kind, low, high, bits, hashes) of each channel, with as many lines as `bits` says."""
     entries, arrays = b"", b""
     count = 0
     for kind, low, high, bits, kept in channels:
         keys = sorted({hashed >> 64 - bits - PRINT_BITS for hashed in kept})
-        starts = [sum(key >> PRINT_BITS < bucket for key in keys) for bucket in range(2**bits + 1)]
-        entries += struct.pack("<5I12x", kind, low, high, bits, len(keys))
-        body = struct.pack(f"<{len(starts)}I", *starts)
-        body += struct.pack(f"<{len(keys)}H", *(key & 2**PRINT_BITS - 1 for key in keys)) + bytes(READ_PAST)
-        arrays += body.ljust(padded(len(body)), b"\0")
+        known = 0
+        for line in range(2**bits):
+            prints = [key & 2**PRINT_BITS - 1 for key in keys if key >> PRINT_BITS == line][:PRINTS]
+            arrays += struct.pack(f"<IH{PRINTS}H", known, len(prints), *prints, *[0] * (PRINTS - len(prints)))
+            known += len(prints)
+        entries += struct.pack("<5I12x", kind, low, high, bits, known)
         count += 1
-    head = struct.pack("<4sIII", b"EBNG", 2, count, max_length).ljust(64, b"\0") + entries
+    head = struct.pack("<4sIII", b"EBNG", 3, count, max_length).ljust(64, b"\0") + entries
     return head.ljust(padded(len(head)), b"\0") + arrays
 
 
