@@ -15,7 +15,7 @@ from edgebert_runtime.bundle import Bundle, Manifest, open_bundle
 from edgebert_runtime.decode import DECODERS, Prediction
 from edgebert_runtime.engines import ENGINES, REFUSED_TFLITE, Engine, TextEngine, load_engine
 from edgebert_runtime.errors import BundleError, DataError, EdgeBertError, UsageError, choose
-from edgebert_runtime.features import Features, Featurizer, Text, load_featurizer
+from edgebert_runtime.features import Features, Featurizer, Text, all_str, load_featurizer
 from edgebert_runtime.inference import infer
 
 TOLERANCE = 1e-4
@@ -269,6 +269,8 @@ def _as_list(texts: Any) -> list[Text]:
     Raises:
         DataError: naming the first that is neither.
     """
+    if isinstance(texts, list) and all_str(texts):
+        return list(texts)
     if isinstance(texts, tuple) and not _is_pair(texts):
         raise DataError("a tuple is one pair of texts; give several texts as a list")
     if isinstance(texts, (str, tuple)):

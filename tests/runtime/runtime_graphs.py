@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 import reference_model
+from scipy.special import softmax
 
 from edgebert_runtime.bundle import Manifest, Shapes, TensorInfo, input_tensors, write_bundle_file
-from edgebert_runtime.decode import softmax
 from edgebert_runtime.features import Featurizer, Text, WordPiece, pad
 from edgebert_runtime.manifest import to_bytes
 from edgebert_runtime.ngrams import Channel, NgramFeaturizer, build_table, ngram_hashes
