@@ -6,7 +6,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 STAMP := .venv/.installed
-CORE := $(wildcard runtime/core/include/*.h runtime/core/src/*.c runtime/core/src/*.h runtime/core/python/*.c)
+CORE := $(wildcard runtime/core/include/*.h runtime/core/src/*.c runtime/core/src/*.h runtime/core/python/*.[ch])
 
 .PHONY: quickstart test lint format install hooks base-check clean
 
