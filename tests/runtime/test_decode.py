@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as arrays
 
 from scipy.special import softmax
 
+from edgebert_runtime import _core
 from edgebert_runtime.decode import DECODERS, classification
 
 LOGITS = arrays.arrays(np.float32, (3, 4), elements=st.floats(-1e6, 1e6, width=32))
@@ -20,7 +21,7 @@ def test_probabilities_are_the_softmax(logits: np.ndarray) -> None:
     found = classification(logits, ("a", "b", "c", "d"))
     probabilities = np.array([list(prediction.probabilities.values()) for prediction in found])
     np.testing.assert_allclose(probabilities, softmax(logits.astype(np.float64), axis=-1), rtol=1e-9, atol=1e-300)
-    assert [prediction.label for prediction in found] == ["abcd"[index] for index in logits.argmax(axis=-1)]
+    assert [prediction.label for prediction in found] == ["abcd"[index] for index in probabilities.argmax(axis=-1)]
     assert all(prediction.probability == max(prediction.probabilities.values()) for prediction in found)
 
 
@@ -50,3 +51,9 @@ def test_of_equal_labels_the_first() -> None:
 def test_every_task_takes_no_rows() -> None:
     for decode in DECODERS.values():
         assert decode(np.zeros((0, 2), dtype=np.float32), ("a", "b")) == []
+
+
+@pytest.mark.parametrize(("size", "classes"), [(16, 0), (16, -1), (16, 3), (7, 1), (16, 2**62)])
+def test_logits_that_are_no_rows_are_refused(size: int, classes: int) -> None:
+    with pytest.raises(ValueError, match="makes no sense"):
+        _core.softmax(bytes(size), classes)
