@@ -110,7 +110,7 @@ def check_lengths(min_length: int, max_length: int, least: int = 1) -> None:
 
 
 def all_str(texts: Sequence[object]) -> bool:
-    """Whether each is a `str`, and no subclass of it; in C's time, since the n-gram student answers in a microsecond."""
+    """Whether each is a `str` and no subclass; in C, since the n-gram student answers in a microsecond."""
     return set(map(type, texts)) <= {str}
 
 
