@@ -141,7 +141,7 @@ class Converter(Protocol):
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """Modules that must be importable for converting and for running the result."""
+        """Modules beyond the base installation that must be importable for converting and for running the result."""
         ...
 
     @property

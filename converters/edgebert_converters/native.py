@@ -17,7 +17,7 @@ import numpy as np
 
 from edgebert_converters.base import Artifact, ExportableModel, Precision, check_precision
 from edgebert_runtime import __version__, _core
-from edgebert_runtime.errors import EdgeBertError
+from edgebert_runtime.errors import EdgeBertError, ExportError
 from edgebert_runtime.ngrams import NgramFeaturizer
 
 MAGIC, VERSION = b"EBNN", 1
@@ -36,7 +36,7 @@ class NativeConverter:
     format = "native"
     suffix = ".ebnn"
     precisions = (Precision.INT8, Precision.INT4)
-    packages = ("edgebert_runtime",)
+    packages: tuple[str, ...] = ()
     featurizers = ("ngram",)
 
     def convert(
@@ -48,7 +48,8 @@ class NativeConverter:
     ) -> Artifact:
         """See `base.Converter.convert`."""
         check_precision(self, precision)
-        assert isinstance(model.featurizer, NgramFeaturizer)  # `featurizers` says so
+        if not isinstance(model.featurizer, NgramFeaturizer):
+            raise ExportError("the native format is for n-gram students; choose another --format")
         path = directory / f"model{self.suffix}"
         try:
             path.write_bytes(encode(model.module, model.featurizer, len(model.labels), BITS[precision]))

@@ -26,7 +26,7 @@ def classification(logits: np.ndarray, labels: Sequence[str]) -> list[Prediction
 
     Not numpy's softmax: for one text its calls would take longer than the n-gram student.
     """
-    rows = _core.softmax(np.ascontiguousarray(logits, np.float64), len(labels))
+    rows = _core.softmax(np.ascontiguousarray(logits, np.float64).data, len(labels))
     return [_most_probable(row, labels) for row in rows]
 
 

@@ -420,3 +420,10 @@ def test_damage_is_one_sentence(bundle: Path, tmp_path: Path, damage: str) -> No
     (tmp_path / "raw.edgebert").write_bytes(raw)
     with pytest.raises(BundleError, match=r"raw\.edgebert"):
         EdgeModel.load(tmp_path / "raw.edgebert")
+
+
+def test_a_student_of_another_family_is_refused(models: dict[str, ExportableModel], tmp_path: Path) -> None:
+    other = next(model for name, model in models.items() if "ngram" not in name)
+    with pytest.raises(ExportError, match="for n-gram students"):
+        NATIVE.convert(other, Precision.INT8, tmp_path)
+    assert not list(tmp_path.iterdir())

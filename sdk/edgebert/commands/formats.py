@@ -45,7 +45,8 @@ def formats() -> list[Format]:
                 continue  # made for other students (the n-gram student's featurizer is named like the student)
             converts = all(_installed(package) for package in ("torch", *made.packages))
             runs = version(resolve(ENGINES[name]).package) is not None  # type: ignore[attr-defined]
-            extra = "" if converts and runs else f"train,{name}"
+            needed = f"train,{name}" if made.packages else "train"  # the core comes with every installation
+            extra = "" if converts and runs else needed
             targets = tuple(target for target, known in TARGETS.items() if name in known.formats)
             for precision in made.precisions:
                 cells.append(
