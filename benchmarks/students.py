@@ -39,7 +39,7 @@ TASKS: dict[str, dict[str, Any]] = {
     },
     "sst2": {
         "start": "imdb",
-        "teacher": {"epochs": 3, "batch_size": 64, "learning_rate": 8e-5, "max_length": 64},
+        "teacher": {"epochs": 2, "batch_size": 64, "learning_rate": 8e-5, "max_length": 64},
         "unlabelled": ["unlabelled/movie_review_sentences.jsonl.gz"],
         "column": "text",
     },
@@ -59,7 +59,7 @@ TASKS: dict[str, dict[str, Any]] = {
         "column": "text",
     },
     "imdb": {
-        "teacher": {"epochs": 1, "batch_size": 32, "learning_rate": 1e-4, "max_length": 256},
+        "teacher": {"epochs": 1, "batch_size": 32, "learning_rate": 1e-4, "max_length": 128},
         "unlabelled": ["unlabelled/imdb_unsup.jsonl.gz"],
         "column": "text",
     },
