@@ -1,20 +1,41 @@
 # make quickstart   from nothing to a distilled, quantized bundle and a table of what it cost (about 10 minutes)
 # make test         lint, types, import direction, all tests
 #
-# Both set up .venv themselves; they need Python 3.11 and a C compiler. `make PYTHON=/path/to/python3.11 ...` names another one.
+# make apk          the demo app, with the quickstart's n-gram bundle inside, or with others: BUNDLES="a.edgebert b.edgebert"
+# make aar          the Android library for an app
+# make android-test the tests of both
+#
+# All set up .venv themselves; they need Python 3.11 and a C compiler; the Android ones what docs/android.md names. `make PYTHON=/path/to/python3.11 ...` names another one.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 STAMP := .venv/.installed
 CORE := $(wildcard runtime/core/include/*.h runtime/core/src/*.c runtime/core/src/*.h runtime/core/python/*.[ch])
 
-.PHONY: quickstart test lint format install hooks base-check clean
+QUICKSTART_BUNDLE := runs/quickstart/bundles/ngram/ngram-native.edgebert
+BUNDLES ?= $(QUICKSTART_BUNDLE)
+ANDROID_TESTS := tests/runtime/android tests/android_demo
+
+.PHONY: apk aar android-test quickstart test lint format install hooks base-check clean
 
 quickstart: $(STAMP)
 	HF_HUB_OFFLINE=1 $(BIN)/edgebert quickstart --out runs/quickstart
 
 test: lint
-	$(BIN)/pytest -q $(PYTEST)
+	$(BIN)/pytest -q $(ANDROID_TESTS:%=--ignore=%) $(PYTEST)
+
+# Apart, because compilers and emulated phones take as long as all the rest.
+android-test: $(STAMP)
+	$(BIN)/pytest -q $(ANDROID_TESTS)
+
+aar: $(STAMP)
+	$(MAKE) -C runtime/android aar PYTHON="$(abspath $(BIN)/python)"
+
+apk: $(STAMP) $(BUNDLES)
+	$(MAKE) -C android-demo apk PYTHON="$(abspath $(BIN)/python)" BUNDLES="$(abspath $(BUNDLES))"
+
+$(QUICKSTART_BUNDLE):
+	$(MAKE) quickstart
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -57,5 +78,7 @@ base-check: $(STAMP)
 clean:
 	rm -rf .venv build dist sdk/*.egg-info converters/*.egg-info runtime/*.egg-info *.egg-info
 	rm -rf runtime/edgebert_runtime/*.so runtime/core/build
+	$(MAKE) -C runtime/android clean
+	$(MAKE) -C android-demo clean
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find sdk converters runtime tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

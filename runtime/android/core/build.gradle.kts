@@ -1,0 +1,38 @@
+import org.jetbrains.kotlin.gradle.dsl.JvmTarget
+
+plugins {
+    alias(libs.plugins.kotlin.jvm)
+    `maven-publish`
+}
+
+java {
+    sourceCompatibility = JavaVersion.VERSION_1_8
+    targetCompatibility = JavaVersion.VERSION_1_8
+}
+
+kotlin {
+    explicitApi()
+    compilerOptions {
+        jvmTarget = JvmTarget.JVM_1_8
+        freeCompilerArgs.add("-Xjdk-release=8")
+    }
+}
+
+dependencies {
+    testImplementation(libs.junit)
+    testRuntimeOnly(libs.junit.launcher)
+}
+
+// `make test` in the folder above builds the native library and writes the vectors.
+tasks.test {
+    useJUnitPlatform()
+    systemProperty("java.library.path", rootDir.resolve("build/core/linux-x86_64").path)
+    systemProperty("edgebert.vectors", rootDir.resolve("build/vectors").path)
+}
+
+publishing {
+    publications.register<MavenPublication>("release") {
+        artifactId = "runtime-core"
+        from(components["java"])
+    }
+}

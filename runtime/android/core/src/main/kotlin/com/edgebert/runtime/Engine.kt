@@ -1,0 +1,105 @@
+package com.edgebert.runtime
+
+import java.nio.ByteBuffer
+
+/**
+ * What runs a graph. Every engine may be called from several threads; one that cannot run in parallel waits.
+ *
+ * An engine is a class with the constructor `(ByteBuffer model, List<InputSpec> inputs, Shapes shapes, int threads)`,
+ * found by its name when a bundle needs it. The model is a read-only direct buffer on the file's pages. The constructor
+ * throws [BundleException] for a graph that it refuses, [MissingEngineException] when its library is not in the app.
+ */
+public interface Engine : AutoCloseable {
+    /** The package that a manifest's `requires` names, such as "onnxruntime". */
+    public val packageName: String
+
+    /** The version of that package which runs here; null when the engine does not tell, or counts otherwise. */
+    public val version: String?
+
+    /** Frees the graph. Closing twice is fine; what other threads are running may finish. */
+    override fun close()
+}
+
+/** An engine that takes ids. */
+public interface GraphEngine : Engine {
+    /**
+     * Logits of each row, float [rows][labels]. The ids lie in their tables, and the shapes are the manifest's.
+     *
+     * @throws BundleException the graph failed, or gave something other than one finite row of logits a text.
+     * @throws EdgeBertException the engine is closed.
+     */
+    public fun run(batch: Batch): Array<FloatArray>
+}
+
+/** An engine that reads text itself, from its first byte to the logits, in one pass. */
+public interface TextEngine : Engine {
+    /**
+     * Logits of each text, float [texts][labels].
+     *
+     * @throws DataException a pair where the model takes one text, or the reverse; a text that is not valid Unicode.
+     * @throws EdgeBertException the engine is closed.
+     */
+    public fun read(texts: List<Text>): Array<FloatArray>
+}
+
+/**
+ * A rectangular batch of ids.
+ *
+ * @property rows number of texts.
+ * @property length the length they are padded to; an input has `perLength * length` ids a row.
+ * @property ids by input name, row after row, padded with 0: int [rows * perLength * length].
+ */
+public class Batch(public val rows: Int, public val length: Int, public val ids: Map<String, IntArray>)
+
+/** The engines: a format is one line here and one class. */
+internal object Engines {
+    private class Known(val type: String, val library: String, val gradle: String)
+
+    const val MOST_THREADS = 256
+    private val KNOWN = mapOf(
+        "native" to Known("com.edgebert.runtime.NativeEngine", "EdgeBERT's core", "runtime-android"),
+        "onnx" to Known("com.edgebert.runtime.engines.OnnxRuntimeEngine", "ONNX Runtime", "engine-onnxruntime"),
+        "tflite" to Known("com.edgebert.runtime.engines.TfliteEngine", "LiteRT", "engine-tflite"),
+        "executorch" to Known("com.edgebert.runtime.engines.ExecuTorchEngine", "ExecuTorch", "engine-executorch"),
+    )
+
+    /** The engine that runs a bundle: the one for its format, which is all that may be asked for. */
+    fun choose(wanted: String?, manifest: Manifest): String {
+        if (wanted != null && wanted !in KNOWN) {
+            throw UsageException("unknown engine ${repr(wanted)}. Known: ${KNOWN.keys.joinToString(", ")}.")
+        }
+        if (wanted != null && wanted != manifest.format) {
+            throw UsageException(
+                "the $wanted engine cannot run a bundle of format ${manifest.format}; leave the engine out"
+            )
+        }
+        if (manifest.format !in KNOWN) {
+            throw BundleException("its format ${repr(manifest.format)} is unknown to this EdgeBERT; upgrade EdgeBERT")
+        }
+        return manifest.format
+    }
+
+    fun checkThreads(threads: Int) {
+        if (threads !in 1..MOST_THREADS) {
+            throw UsageException("threads must be a whole number from 1 to $MOST_THREADS, not $threads")
+        }
+    }
+
+    /** Loads a graph with the engine `name`. */
+    fun load(name: String, model: ByteBuffer, inputs: List<InputSpec>, shapes: Shapes, threads: Int): Engine {
+        checkThreads(threads)
+        val known = KNOWN.getValue(name)
+        val type = try {
+            Class.forName(known.type)
+        } catch (error: ClassNotFoundException) {
+            val dependency = "com.edgebert:${known.gradle}:${EdgeBert.VERSION}"
+            throw MissingEngineException(EngineSupport.missing(known.library, dependency), error)
+        }
+        val signature = arrayOf(ByteBuffer::class.java, List::class.java, Shapes::class.java, Int::class.java)
+        try {
+            return type.getConstructor(*signature).newInstance(model, inputs, shapes, threads) as Engine
+        } catch (error: java.lang.reflect.InvocationTargetException) {
+            throw error.targetException
+        }
+    }
+}

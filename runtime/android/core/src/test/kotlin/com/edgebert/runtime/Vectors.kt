@@ -1,0 +1,35 @@
+package com.edgebert.runtime
+
+import java.io.File
+
+/** What tests/runtime/android/make_vectors.py wrote: bundles, and what the Python runtime makes of them. */
+object Vectors {
+    val folder = File(checkNotNull(System.getProperty("edgebert.vectors")) { "run the tests by `make test`" })
+    private val all = map(Json.parse(File(folder, "vectors.json").readBytes(), "vectors.json"))
+
+    @Suppress("UNCHECKED_CAST")
+    fun map(value: Any?): Map<String, Any?> = value as Map<String, Any?>
+
+    @Suppress("UNCHECKED_CAST")
+    fun maps(name: String): List<Map<String, Any?>> = all[name] as List<Map<String, Any?>>
+
+    fun map(name: String): Map<String, Any?> = map(all[name])
+
+    fun bundle(name: String): Answers = Answers(map(map("bundles")[name]))
+
+    fun doubles(value: Any?): List<Double> = (value as List<*>).map { (it as Number).toDouble() }
+}
+
+/** What Python answers to some texts about a bundle. */
+class Answers(value: Map<String, Any?>) {
+    val file = File(value["file"] as String)
+    val texts = (value["texts"] as List<*>).map {
+        if (it is List<*>) Text(it[0] as String, it[1] as String) else Text(it as String)
+    }
+    val ids = (value["ids"] as List<*>).map { item ->
+        Vectors.map(item).mapValues { (_, ids) -> (ids as List<*>).map { (it as Long).toInt() } }
+    }
+    val logits = (value["logits"] as List<*>).map { Vectors.doubles(it) }
+    val labels = (value["labels"] as List<*>).map { it as String }
+    val probabilities = (value["probabilities"] as List<*>).map { Vectors.doubles(it) }
+}

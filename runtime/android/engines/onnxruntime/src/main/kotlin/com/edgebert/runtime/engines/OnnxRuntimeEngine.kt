@@ -1,0 +1,140 @@
+package com.edgebert.runtime.engines
+
+import ai.onnxruntime.OnnxJavaType
+import ai.onnxruntime.OnnxTensor
+import ai.onnxruntime.OrtEnvironment
+import ai.onnxruntime.OrtException
+import ai.onnxruntime.OrtLoggingLevel
+import ai.onnxruntime.OrtSession
+import ai.onnxruntime.TensorInfo
+import com.edgebert.runtime.Batch
+import com.edgebert.runtime.BundleException
+import com.edgebert.runtime.EngineSupport
+import com.edgebert.runtime.GraphEngine
+import com.edgebert.runtime.InputSpec
+import com.edgebert.runtime.Shapes
+import java.nio.ByteBuffer
+import java.nio.IntBuffer
+import java.nio.LongBuffer
+import java.util.concurrent.locks.ReentrantReadWriteLock
+import kotlin.concurrent.read
+import kotlin.concurrent.write
+
+/**
+ * A graph in ONNX Runtime's CPU provider, with dynamic batch and length. Runs of several threads go on in parallel.
+ *
+ * Active when ONNX Runtime is on the class path: `com.microsoft.onnxruntime:onnxruntime-android` on a phone,
+ * `com.microsoft.onnxruntime:onnxruntime` on a desktop. Found and made by EdgeBERT; its constructor is described at
+ * [com.edgebert.runtime.Engine].
+ */
+public class OnnxRuntimeEngine(
+    model: ByteBuffer,
+    inputs: List<InputSpec>,
+    @Suppress("UNUSED_PARAMETER") shapes: Shapes,
+    threads: Int,
+) : GraphEngine {
+    private val graph: Graph
+
+    init {
+        EngineSupport.require(
+            "ai.onnxruntime.OrtEnvironment", NAME, "com.microsoft.onnxruntime:onnxruntime-android:1.29.0",
+        )
+        graph = Graph(model, inputs, threads)
+    }
+
+    override val packageName: String get() = "onnxruntime"
+    override val version: String get() = graph.version
+
+    override fun run(batch: Batch): Array<FloatArray> = graph.run(batch)
+
+    override fun close() {
+        graph.close()
+    }
+
+    internal companion object {
+        const val NAME = "ONNX Runtime"
+    }
+}
+
+/** All that names ONNX Runtime's classes: loaded only when they are there. */
+private class Graph(model: ByteBuffer, private val inputs: List<InputSpec>, threads: Int) {
+    private val environment = OrtEnvironment.getEnvironment()
+    private val lock = ReentrantReadWriteLock() // closing a session frees it under the feet of a run
+    private var session: OrtSession? = create(model, threads)
+    private val types: Map<String, OnnxJavaType>
+
+    val version: String get() = environment.version
+
+    init {
+        try {
+            types = inputTypes(session!!)
+        } catch (error: Throwable) {
+            close()
+            throw error
+        }
+    }
+
+    fun run(batch: Batch): Array<FloatArray> = lock.read {
+        val session = session ?: throw EngineSupport.closed()
+        val feed = HashMap<String, OnnxTensor>()
+        try {
+            for (name in types.keys) feed[name] = tensor(name, batch)
+            session.run(feed, setOf("logits")).use { result ->
+                val logits = result[0] as? OnnxTensor ?: throw OrtException("logits are no tensor")
+                val buffer = logits.floatBuffer ?: throw OrtException("logits are ${logits.info.type}, not float")
+                val values = FloatArray(buffer.remaining()).also { buffer.get(it) }
+                EngineSupport.rows(values, logits.info.shape, batch.rows, OnnxRuntimeEngine.NAME)
+            }
+        } catch (error: OrtException) {
+            throw EngineSupport.failure(OnnxRuntimeEngine.NAME, "could not run the graph", error)
+        } finally {
+            feed.values.forEach { it.close() }
+        }
+    }
+
+    fun close(): Unit = lock.write {
+        session?.close()
+        session = null
+    }
+
+    private fun create(model: ByteBuffer, threads: Int): OrtSession = try {
+        OrtSession.SessionOptions().use { options ->
+            options.setIntraOpNumThreads(threads)
+            options.setInterOpNumThreads(1)
+            options.setSessionLogLevel(OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL) // what goes wrong is thrown
+            // A graph may name files that hold its weights, and so have a file outside the bundle read. Below a device
+            // there is nothing to find.
+            options.addConfigEntry("session.model_external_initializers_file_folder_path", "/dev/null")
+            environment.createSession(model, options)
+        }
+    } catch (error: OrtException) {
+        throw EngineSupport.failure(OnnxRuntimeEngine.NAME, "$version refuses the graph", error)
+    }
+
+    /** What each input of the graph wants. An exporter may have dropped an input that changes nothing. */
+    private fun inputTypes(session: OrtSession): Map<String, OnnxJavaType> {
+        val names = inputs.map { it.name }
+        val found = session.inputInfo.mapValues { (name, node) ->
+            val type = (node.info as? TensorInfo)?.type
+            if (name !in names || type == null || (type != OnnxJavaType.INT64 && type != OnnxJavaType.INT32)) {
+                throw BundleException(
+                    "${OnnxRuntimeEngine.NAME}: the graph has the input '$name' of $type, but must take int ids " +
+                        "named ${names.joinToString(", ")}"
+                )
+            }
+            type
+        }
+        if ("logits" !in session.outputNames) {
+            throw BundleException("${OnnxRuntimeEngine.NAME}: the graph has no output named 'logits'")
+        }
+        return found
+    }
+
+    private fun tensor(name: String, batch: Batch): OnnxTensor {
+        val ids = batch.ids.getValue(name)
+        val shape = longArrayOf(batch.rows.toLong(), (ids.size / batch.rows).toLong())
+        if (types[name] == OnnxJavaType.INT32) return OnnxTensor.createTensor(environment, IntBuffer.wrap(ids), shape)
+        val wide = LongBuffer.wrap(LongArray(ids.size) { ids[it].toLong() })
+        return OnnxTensor.createTensor(environment, wide, shape)
+    }
+}

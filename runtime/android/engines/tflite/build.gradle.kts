@@ -1,0 +1,44 @@
+import org.jetbrains.kotlin.gradle.dsl.JvmTarget
+
+plugins {
+    alias(libs.plugins.android.library)
+    `maven-publish`
+}
+
+android {
+    namespace = "com.edgebert.runtime.engines.tflite"
+    compileSdk = libs.versions.compileSdk.get().toInt()
+    defaultConfig {
+        minSdk = libs.versions.minSdk.get().toInt()
+        consumerProguardFiles("consumer-rules.pro")
+    }
+    compileOptions {
+        sourceCompatibility = JavaVersion.VERSION_1_8
+        targetCompatibility = JavaVersion.VERSION_1_8
+    }
+    lint {
+        targetSdk = libs.versions.targetSdk.get().toInt()
+    }
+    publishing {
+        singleVariant("release")
+    }
+}
+
+kotlin {
+    explicitApi()
+    compilerOptions {
+        jvmTarget = JvmTarget.JVM_1_8
+    }
+}
+
+dependencies {
+    api(project(":core"))
+    compileOnly(libs.litert)
+}
+
+publishing {
+    publications.register<MavenPublication>("release") {
+        artifactId = "engine-tflite"
+        afterEvaluate { from(components["release"]) }
+    }
+}

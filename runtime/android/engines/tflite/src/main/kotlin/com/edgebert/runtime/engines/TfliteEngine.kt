@@ -1,0 +1,119 @@
+package com.edgebert.runtime.engines
+
+import com.edgebert.runtime.Batch
+import com.edgebert.runtime.BundleException
+import com.edgebert.runtime.EngineSupport
+import com.edgebert.runtime.GraphEngine
+import com.edgebert.runtime.InputSpec
+import com.edgebert.runtime.Shapes
+import java.nio.ByteBuffer
+import java.nio.FloatBuffer
+import java.nio.IntBuffer
+import org.tensorflow.lite.Interpreter
+
+/**
+ * A graph in LiteRT: int32 ids, one signature `seqN` for each length N, shared weights. An interpreter has one set of
+ * buffers, so runs of several threads wait for each other.
+ *
+ * Active when LiteRT is on the class path: `com.google.ai.edge.litert:litert`. (TensorFlow Lite 2.16.1 has the same
+ * classes, but its libraries do not load on phones with 16 KiB pages.) Its constructor is described at
+ * [com.edgebert.runtime.Engine].
+ */
+public class TfliteEngine(
+    model: ByteBuffer,
+    inputs: List<InputSpec>,
+    shapes: Shapes,
+    threads: Int,
+) : GraphEngine {
+    private val graph: Signatures
+
+    init {
+        EngineSupport.require("org.tensorflow.lite.Interpreter", NAME, "com.google.ai.edge.litert:litert:1.4.0")
+        graph = Signatures(model, inputs, shapes, threads)
+    }
+
+    override val packageName: String get() = "ai-edge-litert"
+
+    /** LiteRT for Android counts its versions apart from the Python package that bundles name. */
+    override val version: String? get() = null
+
+    override fun run(batch: Batch): Array<FloatArray> = graph.run(batch)
+
+    override fun close() {
+        graph.close()
+    }
+
+    internal companion object {
+        const val NAME = "LiteRT"
+    }
+}
+
+/** All that names LiteRT's classes: loaded only when they are there. */
+private class Signatures(model: ByteBuffer, inputs: List<InputSpec>, shapes: Shapes, threads: Int) {
+    private val name = TfliteEngine.NAME
+    private var interpreter: Interpreter? = guarded("refuses the graph") {
+        Interpreter(model, Interpreter.Options().setNumThreads(threads))
+    }
+    private val wanted: Map<Int, Array<String>>
+
+    init {
+        try {
+            wanted = check(interpreter!!, inputs.map { it.name }, shapes)
+        } catch (error: Throwable) {
+            close()
+            throw error
+        }
+    }
+
+    @Synchronized
+    fun run(batch: Batch): Array<FloatArray> {
+        val interpreter = interpreter ?: throw EngineSupport.closed()
+        val names = wanted[batch.length]
+            ?: throw BundleException("$name: the graph takes the lengths ${wanted.keys.sorted()}, not ${batch.length}")
+        val key = "seq${batch.length}"
+        val feed = names.associateWith<String, Any> { IntBuffer.wrap(batch.ids.getValue(it)) }
+        return guarded("could not run the graph") {
+            val shape = interpreter.getOutputTensorFromSignature("logits", key).shape()
+            val logits = FloatBuffer.allocate(shape.fold(1) { all, one -> all * one })
+            interpreter.runSignature(feed, mapOf<String, Any>("logits" to logits), key)
+            EngineSupport.rows(logits.array(), LongArray(shape.size) { shape[it].toLong() }, batch.rows, name)
+        }
+    }
+
+    @Synchronized
+    fun close() {
+        interpreter?.close()
+        interpreter = null
+    }
+
+    /** Length to the inputs that its signature takes. An exporter may have dropped one that changes nothing. */
+    private fun check(interpreter: Interpreter, names: List<String>, shapes: Shapes): Map<Int, Array<String>> {
+        val lengths = shapes.lengths
+            ?: throw BundleException("$name: a tflite bundle must name its lengths (shapes.lengths)")
+        val signatures = interpreter.signatureKeys.toSet()
+        return lengths.associateWith { length ->
+            val key = "seq$length"
+            if (key !in signatures) {
+                throw BundleException("$name: the graph has no signature '$key', only ${signatures.sorted()}")
+            }
+            val inputs = interpreter.getSignatureInputs(key)
+            (inputs.toSet() - names.toSet()).minOrNull()?.let {
+                val known = names.joinToString(", ")
+                throw BundleException("$name: the graph has an input '$it'; it must be one of $known")
+            }
+            if ("logits" !in interpreter.getSignatureOutputs(key)) {
+                throw BundleException("$name: signature '$key' has no output named 'logits'")
+            }
+            inputs
+        }
+    }
+
+    /** LiteRT throws IllegalArgumentException or IllegalStateException, by the kind of damage. */
+    private fun <T> guarded(what: String, call: () -> T): T = try {
+        call()
+    } catch (error: IllegalArgumentException) {
+        throw EngineSupport.failure(name, what, error)
+    } catch (error: IllegalStateException) {
+        throw EngineSupport.failure(name, what, error)
+    }
+}
