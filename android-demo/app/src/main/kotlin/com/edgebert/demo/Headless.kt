@@ -1,0 +1,110 @@
+package com.edgebert.demo
+
+import android.app.Activity
+import android.content.Intent
+import android.util.Log
+import com.edgebert.runtime.Profile
+import com.edgebert.runtime.UsageException
+import java.io.File
+import java.io.IOException
+
+/**
+ * A profile that a computer asks for by intent extras, and reads from a file (docs/android.md lists them).
+ *
+ * Any app may send extras, so each is checked. Bundles and result lie in the app's own folder on the shared storage, where
+ * a computer may read and write and other apps may not.
+ *
+ * @param show is told, on the main thread, what to write on the screen.
+ */
+class Headless(private val activity: Activity, private val show: (String) -> Unit) {
+    private val intent = activity.intent
+
+    /** Measures on a thread of its own, then writes the result. */
+    fun start() {
+        val result = try {
+            File(folder(), checked(RESULT, text(RESULT)))
+        } catch (error: UsageException) { // there is no place for a result
+            Log.e(TAG, error.message.orEmpty())
+            return show(error.message.orEmpty())
+        }
+        activity.window.setSustainedPerformanceMode(sustained())
+        show(activity.getString(R.string.progress))
+        val work = Runnable {
+            write(result, answer())
+            activity.runOnUiThread { show(activity.getString(R.string.written, result.name)) }
+        }
+        Thread(work, "edgebert-profile").start()
+    }
+
+    private fun answer(): String = try {
+        Profile.toJson(measurement().run(activity.applicationContext))
+    } catch (error: Throwable) { // whatever it is, the computer waits for an answer
+        Log.e(TAG, "the profile failed", error)
+        Profile.failureJson(error)
+    }
+
+    private fun write(result: File, json: String) {
+        try {
+            writeWhole(result, json)
+        } catch (error: IOException) { // the computer misses the result and looks into the log
+            Log.e(TAG, "the result cannot be written", error)
+        }
+    }
+
+    private fun measurement(): Measurement {
+        val runs = if (intent.hasExtra(RUNS)) intent.getIntExtra(RUNS, 0) else Measurement.DEFAULT_RUNS
+        if (runs !in 1..Measurement.MOST_RUNS) {
+            throw UsageException("runs must be a whole number from 1 to ${Measurement.MOST_RUNS}, not $runs")
+        }
+        val bundles = text(PROFILE).split(",").map { File(folder(), checked(PROFILE, it)) }
+        val engines = if (intent.hasExtra(ENGINES)) text(ENGINES).split(",") else listOf(null)
+        val threads = if (intent.hasExtra(THREADS)) intent.getIntExtra(THREADS, 0) else 1
+        return Measurement(bundles.map { BundleSource.InFolder(it) }, engines, runs, threads, sustained())
+    }
+
+    private fun sustained(): Boolean = intent.getBooleanExtra(SUSTAINED, false) && Measurement.canSustain(activity)
+
+    private fun text(key: String): String =
+        intent.getStringExtra(key) ?: throw UsageException("the extra $key is missing or no text")
+
+    /** The name of a file in the folder, and of none outside it. */
+    private fun checked(key: String, name: String): String {
+        if (NAME.matches(name)) return name
+        throw UsageException("the extra $key must be a file name of letters, digits, '.', '_' and '-', not '$name'")
+    }
+
+    private fun folder(): File = BundleSource.folder(activity)
+        ?: throw UsageException("the shared storage is not there: unlock the phone and try again")
+
+    companion object {
+        private const val TAG = "EdgeBERT"
+        private const val PREFIX = "com.edgebert.demo."
+
+        /** Text: names of bundles in the folder, with commas between them. */
+        const val PROFILE = PREFIX + "PROFILE"
+
+        /** Text: name of the JSON file to write. */
+        const val RESULT = PREFIX + "RESULT"
+
+        /** Number: timed predictions of each. */
+        const val RUNS = PREFIX + "RUNS"
+
+        /** Number: threads inside one run. */
+        const val THREADS = PREFIX + "THREADS"
+
+        /** Text: engines, with commas between them; without it, each bundle's own. */
+        const val ENGINES = PREFIX + "ENGINES"
+
+        /** Boolean: ask the window for sustained performance. */
+        const val SUSTAINED = PREFIX + "SUSTAINED"
+
+        private val NAME = Regex("[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+
+        /** Whether these extras ask for a profile. */
+        fun isAsked(intent: Intent): Boolean = try {
+            intent.hasExtra(PROFILE)
+        } catch (error: RuntimeException) { // extras of a class that this app does not have
+            false
+        }
+    }
+}

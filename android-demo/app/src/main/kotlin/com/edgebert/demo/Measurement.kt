@@ -1,0 +1,79 @@
+package com.edgebert.demo
+
+import android.content.Context
+import android.os.PowerManager
+import com.edgebert.runtime.LoadOptions
+import com.edgebert.runtime.Profile
+import com.edgebert.runtime.ProfileSettings
+import com.edgebert.runtime.Profiler
+import java.util.concurrent.CancellationException
+
+/**
+ * What is measured, and how. From the screen or from intent extras, it is the same measurement.
+ *
+ * @property bundles side by side, in alternating order.
+ * @property engines for each of them; null is the bundle's own.
+ * @property sustained whether the window has asked for sustained performance.
+ */
+class Measurement(
+    val bundles: List<BundleSource>,
+    val engines: List<String?>,
+    val runs: Int,
+    val threads: Int,
+    val sustained: Boolean,
+) {
+    /**
+     * Measures on this thread, which must not be the main one.
+     *
+     * @param watch is told how many of all predictions are done, rarely enough not to disturb them; false stops.
+     * @throws CancellationException `watch` said so.
+     * @throws com.edgebert.runtime.EdgeBertException as `EdgeBert.load`.
+     */
+    fun run(context: Context, watch: (done: Int, total: Int) -> Boolean = { _, _ -> true }): List<Profile> {
+        val profilers = profilers(context)
+        try {
+            takeTurns(profilers) {
+                if (!watch(profilers.sumOf { it.runs }, profilers.size * runs)) throw CancellationException()
+            }
+            return profilers.map { it.profile() }
+        } finally {
+            profilers.forEach { it.close() }
+        }
+    }
+
+    private fun profilers(context: Context): List<Profiler> {
+        val device = (context.applicationContext as DemoApplication).device()
+        val settings = ProfileSettings(runs, null, sustained)
+        return bundles.flatMap { bundle ->
+            engines.map { Profiler(device, settings) { bundle.load(context, LoadOptions(it, threads)) } }
+        }
+    }
+
+    /** As `Profiler.compare`, with a look up after each round. */
+    private fun takeTurns(profilers: List<Profiler>, between: () -> Unit) {
+        for (profiler in profilers) {
+            while (profiler.state < Profiler.State.RUN) {
+                between()
+                profiler.step()
+            }
+        }
+        var order = profilers
+        while (order.any { it.state == Profiler.State.RUN }) {
+            between()
+            for (profiler in order) repeat(ROUND) { profiler.step() }
+            order = order.reversed()
+        }
+        between()
+    }
+
+    companion object {
+        const val DEFAULT_RUNS = 200
+        const val MOST_RUNS = 100_000
+        const val MOST_THREADS = 64
+        private const val ROUND = 20
+
+        /** Whether this phone can hold its speed for long when a window asks for it. */
+        fun canSustain(context: Context): Boolean =
+            context.getSystemService(PowerManager::class.java).isSustainedPerformanceModeSupported
+    }
+}

@@ -1,0 +1,118 @@
+package com.edgebert.demo
+
+import android.content.Context
+import android.os.Handler
+import android.os.Looper
+import com.edgebert.runtime.Classification
+import com.edgebert.runtime.EdgeBert
+import com.edgebert.runtime.EdgeBertException
+import com.edgebert.runtime.SelfTest
+import com.edgebert.runtime.Text
+import java.util.concurrent.Executors
+import java.util.concurrent.atomic.AtomicReference
+
+/** What is known about the open bundle. */
+class Opened(val source: BundleSource, val model: EdgeBert, val selfTest: SelfTest)
+
+/**
+ * One answer.
+ *
+ * @property milliseconds this prediction took.
+ * @property median ms, over the last `count` predictions.
+ */
+class Answer(val classification: Classification, val milliseconds: Double, val median: Double, val count: Int)
+
+/**
+ * The open model and the one thread that talks to it. It outlives the screen when that is rotated.
+ *
+ * Everything here is called, and every listener is told, on the main thread.
+ */
+class Session(private val context: Context) {
+    /** Who is told; null while there is no screen. */
+    interface Listener {
+        fun onOpening(source: BundleSource)
+        fun onOpened(opened: Opened)
+        fun onAnswer(answer: Answer)
+        fun onError(message: String)
+    }
+
+    var listener: Listener? = null
+
+    /** The last bundle that was asked for, open or not. */
+    var source: BundleSource? = null
+        private set
+
+    /** What is open; null while nothing is. */
+    var opened: Opened? = null
+        private set
+
+    private val main = Handler(Looper.getMainLooper())
+    private val worker = Executors.newSingleThreadExecutor { Thread(it, "edgebert") }
+    private val question = AtomicReference<Text?>()
+    private val recent = ArrayDeque<Double>()
+
+    /** Closes what is open and opens another bundle. */
+    fun open(wanted: BundleSource) {
+        opened?.model?.close()
+        source = wanted
+        opened = null
+        recent.clear()
+        listener?.onOpening(wanted)
+        onWorker({ source == wanted && opened == null }) {
+            val model = wanted.load(context)
+            val found = Opened(wanted, model, selfTest(model))
+            main.post { if (source == wanted && opened == null) use(found) else model.close() }
+        }
+    }
+
+    /** Asks the model; of questions that arrive faster than answers only the newest is answered. */
+    fun ask(text: Text) {
+        val asked = opened ?: return
+        if (question.getAndSet(text) != null) return
+        onWorker({ opened === asked }) {
+            val newest = checkNotNull(question.getAndSet(null))
+            val start = System.nanoTime()
+            val found = asked.model.classify(listOf(newest)).single()
+            val milliseconds = (System.nanoTime() - start) / 1e6
+            main.post { if (opened === asked) listener?.onAnswer(remember(found, milliseconds)) }
+        }
+    }
+
+    /** Ends the thread and closes the model. */
+    fun close() {
+        listener = null
+        source = null
+        opened?.model?.close()
+        opened = null
+        worker.shutdown()
+    }
+
+    private fun use(found: Opened) {
+        opened = found
+        listener?.onOpened(found)
+    }
+
+    private fun remember(found: Classification, milliseconds: Double): Answer {
+        recent.addLast(milliseconds)
+        if (recent.size > REMEMBERED) recent.removeFirst()
+        return Answer(found, milliseconds, recent.sorted()[recent.size / 2], recent.size)
+    }
+
+    /** Errors are answers too, for a bundle can come from anywhere; one that nobody waits for is not told. */
+    private fun onWorker(awaited: () -> Boolean, action: () -> Unit) = worker.execute {
+        try {
+            action()
+        } catch (error: EdgeBertException) {
+            main.post { if (awaited()) listener?.onError(error.message.orEmpty()) }
+        }
+    }
+
+    /** Our own core gives the same bits everywhere; another engine may round otherwise on another processor. */
+    private fun selfTest(model: EdgeBert): SelfTest =
+        if (model.engine == "native") model.selfTest() else model.selfTest(OTHER_PROCESSOR)
+
+    private companion object {
+        const val REMEMBERED = 20
+        const val OTHER_PROCESSOR = 0.05
+    }
+}
