@@ -27,6 +27,7 @@ test: lint
 # Apart, because compilers and emulated phones take as long as all the rest.
 android-test: $(STAMP)
 	$(BIN)/pytest -q $(ANDROID_TESTS)
+	$(MAKE) -C android-demo test PYTHON="$(abspath $(BIN)/python)"
 
 aar: $(STAMP)
 	$(MAKE) -C runtime/android aar PYTHON="$(abspath $(BIN)/python)"

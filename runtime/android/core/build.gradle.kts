@@ -12,9 +12,24 @@ java {
 
 kotlin {
     explicitApi()
+}
+
+tasks.compileKotlin {
     compilerOptions {
         jvmTarget = JvmTarget.JVM_1_8
         freeCompilerArgs.add("-Xjdk-release=8")
+    }
+}
+
+// JUnit wants Java 17. There is no Java to compile, but by its target Gradle chooses what the tests may depend on.
+tasks.compileTestJava {
+    sourceCompatibility = JavaVersion.VERSION_17.toString()
+    targetCompatibility = JavaVersion.VERSION_17.toString()
+}
+
+tasks.compileTestKotlin {
+    compilerOptions {
+        jvmTarget = JvmTarget.JVM_17
     }
 }
 

@@ -22,6 +22,10 @@ android {
     sourceSets.named("main") {
         jniLibs.srcDir(rootDir.resolve("build/core/android"))
     }
+    // Its tests want JUnit and play Android's classes: they run in the Maven build.
+    sourceSets.named("test") {
+        kotlin.setSrcDirs(emptyList<String>())
+    }
     publishing {
         singleVariant("release")
     }

@@ -57,16 +57,14 @@ def test_the_same_versions() -> None:
     maven, gradle = pom(), versions()
     for name in ("kotlin", "junit", "onnxruntime"):
         assert value(maven, f"properties/{name}.version") == gradle[name]
-    # The line that a missing engine's message tells an app to add.
-    for engine, kind, coordinates in (
-        ("onnxruntime", "OnnxRuntimeEngine", f"com.microsoft.onnxruntime:onnxruntime-android:{gradle['onnxruntime']}"),
-        ("tflite", "TfliteEngine", f"com.google.ai.edge.litert:litert:{gradle['litert']}"),
-        ("executorch", "ExecuTorchEngine", f"org.pytorch:executorch-android:{gradle['executorch']}"),
-    ):
-        source = read(f"engines/{engine}/src/main/kotlin/com/edgebert/runtime/engines/{kind}.kt")
-        assert f'"{coordinates}"' in source
-        library = tomllib.loads(read("gradle/libs.versions.toml"))["libraries"]
-        assert coordinates.rsplit(":", 1)[0] in {item["module"] for item in library.values()}
+    # The lines that a missing engine's message tells an app to add.
+    engines = read("core/src/main/kotlin/com/edgebert/runtime/Engine.kt")
+    libraries = tomllib.loads(read("gradle/libs.versions.toml"))["libraries"]
+    for engine, library in (("onnxruntime", "onnxruntime"), ("tflite", "litert"), ("executorch", "executorch")):
+        item = libraries[library]
+        runtime = f"{item['module']}:{gradle[item['version']['ref']]}"
+        assert re.search(rf'ours\("engine-{engine}"\), "{re.escape(runtime)}"', engines)
+        assert f"compileOnly(libs.{library})" in read(f"engines/{engine}/build.gradle.kts")
 
 
 def test_the_same_sources_and_sdk_levels() -> None:
@@ -88,12 +86,35 @@ def test_the_same_sources_and_sdk_levels() -> None:
             assert (ANDROID / module / "consumer-rules.pro").is_file()
             for level in ("compileSdk", "minSdk", "targetSdk"):
                 assert f"{level} = libs.versions.{level}.get().toInt()" in text
-    assert value_of_compile(pom()) == "1.8"
 
 
-def value_of_compile(maven: ElementTree.Element) -> str:
-    """The jvmTarget of what is shipped."""
-    for execution in maven.iterfind(".//m:execution", NAMESPACE):
-        if execution.findtext("m:id", namespaces=NAMESPACE) == "compile":
-            return value(execution, "configuration/jvmTarget")
-    raise AssertionError("the pom has no execution named compile")
+def test_the_same_targets() -> None:
+    """What is shipped is for Java 8; the tests are for 17, which JUnit wants."""
+    core = read("core/build.gradle.kts")
+    for task, java, execution in (
+        ("compileKotlin", None, "compile"),
+        ("compileTestKotlin", "compileTestJava", "test-compile"),
+    ):
+        target = value(of_kotlin(execution), "configuration/jvmTarget")
+        assert f"jvmTarget = JvmTarget.JVM_{target.replace('.', '_')}" in block(core, f"tasks.{task}")
+        # By Java's target Gradle chooses the dependencies, and it must be Kotlin's.
+        version = f"JavaVersion.VERSION_{target.replace('.', '_')}"
+        assert f"targetCompatibility = {version}" in block(core, f"tasks.{java}" if java else "java")
+    arguments = [item.text for item in of_kotlin("compile").iterfind(".//m:arg", NAMESPACE)]
+    assert "-Xjdk-release=8" in arguments and '"-Xjdk-release=8"' in block(core, "tasks.compileKotlin")
+    assert of_kotlin("test-compile").find(".//m:arg", NAMESPACE) is None and core.count("-Xjdk-release") == 1
+
+
+def block(text: str, name: str) -> str:
+    """The contents of a top-level `name { ... }` of a Gradle file."""
+    found = re.search(rf"^{re.escape(name)} {{\n(.*?)^}}", text, re.DOTALL | re.MULTILINE)
+    assert found is not None, name
+    return found[1]
+
+
+def of_kotlin(execution: str) -> ElementTree.Element:
+    """The execution of this name in the pom."""
+    for item in pom().iterfind(".//m:execution", NAMESPACE):
+        if item.findtext("m:id", namespaces=NAMESPACE) == execution:
+            return item
+    raise AssertionError(f"the pom has no execution named {execution}")

@@ -19,6 +19,10 @@ android {
     lint {
         targetSdk = libs.versions.targetSdk.get().toInt()
     }
+    // Its tests want JUnit and play ExecuTorch's classes: they run in the Maven build.
+    sourceSets.named("test") {
+        kotlin.setSrcDirs(emptyList<String>())
+    }
     publishing {
         singleVariant("release")
     }

@@ -49,7 +49,7 @@ class HeadlessTest {
     fun `the profile is measured and written whole`() {
         val screen = start {
             putExtra(Headless.PROFILE, "good.edgebert").putExtra(Headless.RESULT, "result.json")
-            putExtra(Headless.RUNS, 25).putExtra(Headless.THREADS, 2).putExtra(Headless.ENGINES, "native")
+            putExtra(Headless.RUNS, 25).putExtra(Headless.THREADS, 2)
         }
         val found = result()
         assertEquals(1, found.getInt("schema"))
@@ -94,11 +94,9 @@ class HeadlessTest {
     }
 
     @Test
-    fun `an engine that cannot run it, or that nobody knows`() {
-        val other = failure("UsageError") { putExtra(Headless.ENGINES, "onnx") }
-        assertEquals("the onnx engine cannot run a bundle of format native; leave the engine out", other)
-        File(folder, "result.json").delete()
-        assertTrue(failure("UsageError") { putExtra(Headless.ENGINES, "native,warp") }.startsWith("unknown engine 'warp'."))
+    fun `more bundles than fit side by side`() {
+        val said = failure("UsageError") { putExtra(Headless.PROFILE, List(9) { "good.edgebert" }.joinToString(",")) }
+        assertEquals("at most 8 bundles are measured, not 9", said)
     }
 
     @Test
@@ -124,6 +122,8 @@ class HeadlessTest {
     fun `without a place for the result nothing is written, and the screen says why`() {
         val outside = start { putExtra(Headless.PROFILE, "good.edgebert").putExtra(Headless.RESULT, "../../result.json") }
         assertTrue(outside.text(R.id.facts).startsWith("the extra ${Headless.RESULT} must be a file name"))
+        val bundle = start { putExtra(Headless.PROFILE, "good.edgebert").putExtra(Headless.RESULT, "good.edgebert") }
+        assertEquals("the extra ${Headless.RESULT} must end in .json, not 'good.edgebert'", bundle.text(R.id.facts))
         val without = start { putExtra(Headless.PROFILE, "good.edgebert") }
         assertEquals("the extra ${Headless.RESULT} is missing or no text", without.text(R.id.facts))
         Thread.sleep(300)

@@ -12,7 +12,7 @@ import java.io.IOException
  * A profile that a computer asks for by intent extras, and reads from a file (docs/android.md lists them).
  *
  * Any app may send extras, so each is checked. Bundles and result lie in the app's own folder on the shared storage, where
- * a computer may read and write and other apps may not.
+ * a computer may read and write and, from Android 11 on, other apps may not.
  *
  * @param show is told, on the main thread, what to write on the screen.
  */
@@ -22,7 +22,7 @@ class Headless(private val activity: Activity, private val show: (String) -> Uni
     /** Measures on a thread of its own, then writes the result. */
     fun start() {
         val result = try {
-            File(folder(), checked(RESULT, text(RESULT)))
+            File(folder(), checked(RESULT, text(RESULT), ".json")) // never the name of a bundle
         } catch (error: UsageException) { // there is no place for a result
             Log.e(TAG, error.message.orEmpty())
             return show(error.message.orEmpty())
@@ -56,10 +56,11 @@ class Headless(private val activity: Activity, private val show: (String) -> Uni
         if (runs !in 1..Measurement.MOST_RUNS) {
             throw UsageException("runs must be a whole number from 1 to ${Measurement.MOST_RUNS}, not $runs")
         }
-        val bundles = text(PROFILE).split(",").map { File(folder(), checked(PROFILE, it)) }
-        val engines = if (intent.hasExtra(ENGINES)) text(ENGINES).split(",") else listOf(null)
+        val names = text(PROFILE).split(",")
+        if (names.size > MOST_BUNDLES) throw UsageException("at most $MOST_BUNDLES bundles are measured, not ${names.size}")
+        val bundles = names.map { File(folder(), checked(PROFILE, it, "")) }
         val threads = if (intent.hasExtra(THREADS)) intent.getIntExtra(THREADS, 0) else 1
-        return Measurement(bundles.map { BundleSource.InFolder(it) }, engines, runs, threads, sustained())
+        return Measurement(bundles.map { BundleSource.InFolder(it) }, runs, threads, sustained())
     }
 
     private fun sustained(): Boolean = intent.getBooleanExtra(SUSTAINED, false) && Measurement.canSustain(activity)
@@ -68,9 +69,12 @@ class Headless(private val activity: Activity, private val show: (String) -> Uni
         intent.getStringExtra(key) ?: throw UsageException("the extra $key is missing or no text")
 
     /** The name of a file in the folder, and of none outside it. */
-    private fun checked(key: String, name: String): String {
-        if (NAME.matches(name)) return name
-        throw UsageException("the extra $key must be a file name of letters, digits, '.', '_' and '-', not '$name'")
+    private fun checked(key: String, name: String, end: String): String {
+        if (!NAME.matches(name)) {
+            throw UsageException("the extra $key must be a file name of letters, digits, '.', '_' and '-', not '$name'")
+        }
+        if (!name.endsWith(end)) throw UsageException("the extra $key must end in $end, not '$name'")
+        return name
     }
 
     private fun folder(): File = BundleSource.folder(activity)
@@ -92,12 +96,10 @@ class Headless(private val activity: Activity, private val show: (String) -> Uni
         /** Number: threads inside one run. */
         const val THREADS = PREFIX + "THREADS"
 
-        /** Text: engines, with commas between them; without it, each bundle's own. */
-        const val ENGINES = PREFIX + "ENGINES"
-
         /** Boolean: ask the window for sustained performance. */
         const val SUSTAINED = PREFIX + "SUSTAINED"
 
+        private const val MOST_BUNDLES = 8
         private val NAME = Regex("[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
         /** Whether these extras ask for a profile. */

@@ -1,6 +1,7 @@
 package com.edgebert.demo
 
 import android.app.Activity
+import android.content.ActivityNotFoundException
 import android.content.Intent
 import android.net.Uri
 import android.os.Bundle
@@ -104,8 +105,12 @@ class MainActivity : Activity(), Session.Listener {
     private fun pick() {
         // A bundle has no MIME type of its own, and apps that keep files disagree on what to call it.
         val intent = Intent(Intent.ACTION_OPEN_DOCUMENT).addCategory(Intent.CATEGORY_OPENABLE).setType("*/*")
-        @Suppress("DEPRECATION") // its successor is in AndroidX
-        startActivityForResult(intent, PICK)
+        try {
+            @Suppress("DEPRECATION") // its successor is in AndroidX
+            startActivityForResult(intent, PICK)
+        } catch (none: ActivityNotFoundException) {
+            onError(getString(R.string.no_picker))
+        }
     }
 
     override fun onActivityResult(request: Int, result: Int, data: Intent?) {
@@ -141,11 +146,12 @@ class MainActivity : Activity(), Session.Listener {
         val about = opened.model.manifest
         val size = android.text.format.Formatter.formatShortFileSize(this, opened.model.bundle.size)
         val format = "${about.format} ${about.precision}"
-        facts.text = getString(R.string.facts, about.name, about.student, format, about.labels.size, size)
+        val found = opened.selfTest
+        val verdict = // it stays on the screen: a wrong answer looks like any other
+            if (found.passed) getString(R.string.self_test_passed)
+            else getString(R.string.self_test_failed, found.failures.first())
+        facts.text = getString(R.string.facts, about.name, about.student, format, about.labels.size, size, verdict)
         second.visibility = if (opened.model.takesPairs) View.VISIBLE else View.GONE
-        if (!opened.selfTest.passed) {
-            onError(getString(R.string.self_test_failed, about.name, opened.selfTest.failures.first()))
-        }
         ask()
     }
 

@@ -12,12 +12,10 @@ import java.util.concurrent.CancellationException
  * What is measured, and how. From the screen or from intent extras, it is the same measurement.
  *
  * @property bundles side by side, in alternating order.
- * @property engines for each of them; null is the bundle's own.
  * @property sustained whether the window has asked for sustained performance.
  */
 class Measurement(
     val bundles: List<BundleSource>,
-    val engines: List<String?>,
     val runs: Int,
     val threads: Int,
     val sustained: Boolean,
@@ -44,9 +42,7 @@ class Measurement(
     private fun profilers(context: Context): List<Profiler> {
         val device = (context.applicationContext as DemoApplication).device()
         val settings = ProfileSettings(runs, null, sustained)
-        return bundles.flatMap { bundle ->
-            engines.map { Profiler(device, settings) { bundle.load(context, LoadOptions(it, threads)) } }
-        }
+        return bundles.map { bundle -> Profiler(device, settings) { bundle.load(context, LoadOptions(threads = threads)) } }
     }
 
     /** As `Profiler.compare`, with a look up after each round. */

@@ -14,6 +14,7 @@ import android.widget.ProgressBar
 import android.widget.Switch
 import android.widget.TextView
 import com.edgebert.runtime.Profile
+import java.io.IOException
 
 /** Choose bundles and settings, measure, see the numbers, share the JSON. */
 class ProfileActivity : Activity(), MeasurementThread.Listener {
@@ -90,7 +91,7 @@ class ProfileActivity : Activity(), MeasurementThread.Listener {
         if (bundles.isEmpty()) return onFailed(getString(R.string.choose_one))
         val sustained = findViewById<Switch>(R.id.sustained).isChecked
         window.setSustainedPerformanceMode(sustained)
-        val wanted = Measurement(bundles, listOf(null), runs, threads, sustained)
+        val wanted = Measurement(bundles, runs, threads, sustained)
         measuring = MeasurementThread(applicationContext, wanted).also {
             it.listener = this
             it.start()
@@ -143,7 +144,11 @@ class ProfileActivity : Activity(), MeasurementThread.Listener {
     }
 
     private fun share(profiles: List<Profile>) {
-        val uri = ProfileProvider.publish(this, Profile.toJson(profiles))
+        val uri = try {
+            ProfileProvider.publish(this, Profile.toJson(profiles))
+        } catch (full: IOException) {
+            return onFailed(getString(R.string.not_shared, full.message))
+        }
         val intent = Intent(Intent.ACTION_SEND).setType(ProfileProvider.MIME).putExtra(Intent.EXTRA_STREAM, uri)
             .addFlags(Intent.FLAG_GRANT_READ_URI_PERMISSION)
         intent.clipData = ClipData.newRawUri(null, uri) // what the grant goes by

@@ -12,9 +12,9 @@ import java.io.File
 import java.io.FileNotFoundException
 
 /**
- * Hands the last shared profile to the app that the person chose, and to no other.
+ * Hands the last shared profile to the apps that the person chose.
  *
- * It is not exported: only who was granted this one URI may read it. Nothing can be written.
+ * It is not exported: only who was granted this one URI may read it, and what is shared there later. Nothing can be written.
  */
 class ProfileProvider : ContentProvider() {
     override fun onCreate(): Boolean = true

@@ -60,7 +60,7 @@ class Session(private val context: Context) {
         listener?.onOpening(wanted)
         onWorker({ source == wanted && opened == null }) {
             val model = wanted.load(context)
-            val found = Opened(wanted, model, selfTest(model))
+            val found = Opened(wanted, model, tested(model))
             main.post { if (source == wanted && opened == null) use(found) else model.close() }
         }
     }
@@ -105,6 +105,14 @@ class Session(private val context: Context) {
         } catch (error: EdgeBertException) {
             main.post { if (awaited()) listener?.onError(error.message.orEmpty()) }
         }
+    }
+
+    /** The self-test, which fails as a whole when the bundle's test vectors cannot be read. */
+    private fun tested(model: EdgeBert): SelfTest = try {
+        selfTest(model)
+    } catch (error: EdgeBertException) {
+        model.close()
+        throw error
     }
 
     /** Our own core gives the same bits everywhere; another engine may round otherwise on another processor. */

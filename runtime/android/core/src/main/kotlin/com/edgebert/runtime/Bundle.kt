@@ -62,7 +62,8 @@ public class Bundle private constructor(
 
     /**
      * One entry in place: a read-only direct buffer on the pages of the file, of the entry's size. It stays valid after
-     * [close]. The file must not be changed while the buffer is in use.
+     * [close]. The file must not be changed while the buffer is in use. Where the bundle is a part of a file that does
+     * not begin at a multiple of 8 bytes, the entry is copied into memory instead.
      *
      * @throws BundleException no such entry, larger than 2 GiB, or the bundle is closed.
      */

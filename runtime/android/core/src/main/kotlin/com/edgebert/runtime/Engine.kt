@@ -1,5 +1,6 @@
 package com.edgebert.runtime
 
+import java.lang.reflect.InvocationTargetException
 import java.nio.ByteBuffer
 
 /**
@@ -8,6 +9,7 @@ import java.nio.ByteBuffer
  * An engine is a class with the constructor `(ByteBuffer model, List<InputSpec> inputs, Shapes shapes, int threads)`,
  * found by its name when a bundle needs it. The model is a read-only direct buffer on the file's pages. The constructor
  * throws [BundleException] for a graph that it refuses, [MissingEngineException] when its library is not in the app.
+ * A LinkageError (a native library that does not load) becomes an [EdgeBertException].
  */
 public interface Engine : AutoCloseable {
     /** The package that a manifest's `requires` names, such as "onnxruntime". */
@@ -53,15 +55,27 @@ public class Batch(public val rows: Int, public val length: Int, public val ids:
 
 /** The engines: a format is one line here and one class. */
 internal object Engines {
-    private class Known(val type: String, val library: String, val gradle: String)
+    /** `dependencies`: what an app adds to its Gradle file, our part first, then the engine's own library. */
+    private class Known(val type: String, val library: String, vararg val dependencies: String)
 
     const val MOST_THREADS = 256
     private val KNOWN = mapOf(
-        "native" to Known("com.edgebert.runtime.NativeEngine", "EdgeBERT's core", "runtime-android"),
-        "onnx" to Known("com.edgebert.runtime.engines.OnnxRuntimeEngine", "ONNX Runtime", "engine-onnxruntime"),
-        "tflite" to Known("com.edgebert.runtime.engines.TfliteEngine", "LiteRT", "engine-tflite"),
-        "executorch" to Known("com.edgebert.runtime.engines.ExecuTorchEngine", "ExecuTorch", "engine-executorch"),
+        "native" to Known("com.edgebert.runtime.NativeEngine", "EdgeBERT's core", ours("runtime-android")),
+        "onnx" to Known(
+            "com.edgebert.runtime.engines.OnnxRuntimeEngine", "ONNX Runtime",
+            ours("engine-onnxruntime"), "com.microsoft.onnxruntime:onnxruntime-android:1.29.0",
+        ),
+        "tflite" to Known(
+            "com.edgebert.runtime.engines.TfliteEngine", "LiteRT",
+            ours("engine-tflite"), "com.google.ai.edge.litert:litert:1.4.0",
+        ),
+        "executorch" to Known(
+            "com.edgebert.runtime.engines.ExecuTorchEngine", "ExecuTorch",
+            ours("engine-executorch"), "org.pytorch:executorch-android:1.0.0",
+        ),
     )
+
+    private fun ours(artifact: String) = "com.edgebert:$artifact:${EdgeBert.VERSION}"
 
     /** The engine that runs a bundle: the one for its format, which is all that may be asked for. */
     fun choose(wanted: String?, manifest: Manifest): String {
@@ -88,18 +102,37 @@ internal object Engines {
     /** Loads a graph with the engine `name`. */
     fun load(name: String, model: ByteBuffer, inputs: List<InputSpec>, shapes: Shapes, threads: Int): Engine {
         checkThreads(threads)
-        val known = KNOWN.getValue(name)
-        val type = try {
-            Class.forName(known.type)
-        } catch (error: ClassNotFoundException) {
-            val dependency = "com.edgebert:${known.gradle}:${EdgeBert.VERSION}"
-            throw MissingEngineException(EngineSupport.missing(known.library, dependency), error)
-        }
         val signature = arrayOf(ByteBuffer::class.java, List::class.java, Shapes::class.java, Int::class.java)
         try {
+            val type = Class.forName(KNOWN.getValue(name).type)
             return type.getConstructor(*signature).newInstance(model, inputs, shapes, threads) as Engine
-        } catch (error: java.lang.reflect.InvocationTargetException) {
-            throw error.targetException
+        } catch (error: ClassNotFoundException) {
+            throw missing(name, error)
+        } catch (error: InvocationTargetException) {
+            val reason = error.targetException
+            throw if (reason is LinkageError) notLoaded(name, reason) else reason
+        } catch (error: LinkageError) {
+            throw notLoaded(name, error)
         }
     }
+
+    /** The engine `name`, or the library it stands on, is not in the app. */
+    fun missing(name: String, cause: Throwable): MissingEngineException = MissingEngineException(
+        "this bundle needs ${KNOWN.getValue(name).library}, which is not in the app; " +
+            "add to its Gradle dependencies: ${lines(name)}",
+        cause,
+    )
+
+    /** Its classes are there, but its native library is not: of another processor, say, or shrunk away. */
+    private fun notLoaded(name: String, error: LinkageError): EdgeBertException {
+        val reason = EngineSupport.firstLine(generateSequence<Throwable>(error) { it.cause }.last())
+        return EdgeBertException(
+            "${KNOWN.getValue(name).library} is in the app, but cannot be loaded ($reason); " +
+                "check that the app is built for this processor, with ${lines(name)}",
+            error,
+        )
+    }
+
+    private fun lines(name: String) =
+        KNOWN.getValue(name).dependencies.joinToString(" and ") { "implementation(\"$it\")" }
 }

@@ -26,9 +26,12 @@ public object EngineSupport {
 
     /** An error with the first line of an engine's own message. */
     @JvmStatic
-    public fun failure(engine: String, what: String, error: Throwable): BundleException {
+    public fun failure(engine: String, what: String, error: Throwable): BundleException =
+        BundleException("$engine $what: ${firstLine(error)}", error)
+
+    internal fun firstLine(error: Throwable): String {
         val line = error.message?.trim()?.lineSequence()?.first().orEmpty().ifEmpty { error.javaClass.simpleName }
-        return BundleException("$engine $what: ${line.take(300)}", error)
+        return line.take(300)
     }
 
     /** What a call on a closed engine throws. */
@@ -39,20 +42,15 @@ public object EngineSupport {
      * Checks that an engine's library is in the app.
      *
      * @param type a class of it.
-     * @param library its name in words.
-     * @param dependency its Gradle coordinates.
-     * @throws MissingEngineException with the Gradle line that adds it.
+     * @param engine the engine that needs it: "onnx", "tflite" or "executorch".
+     * @throws MissingEngineException with the Gradle lines that add the engine and its library.
      */
     @JvmStatic
-    public fun require(type: String, library: String, dependency: String) {
+    public fun require(type: String, engine: String) {
         try {
             Class.forName(type)
         } catch (error: ClassNotFoundException) {
-            throw MissingEngineException(missing(library, dependency), error)
+            throw Engines.missing(engine, error)
         }
     }
-
-    internal fun missing(library: String, dependency: String): String =
-        "this bundle needs $library, which is not in the app; add to its Gradle dependencies: " +
-            "implementation(\"$dependency\")"
 }

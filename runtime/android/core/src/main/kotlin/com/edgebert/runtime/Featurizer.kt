@@ -156,9 +156,12 @@ internal class Ngrams private constructor(
     override fun features(text: Text, number: Int): Features {
         checkPair(text, pair)
         val found = LinkedHashMap<String, IntArray>()
-        add(found, "", utf8(text.first, number), number)
-        text.second?.let { add(found, "_b", utf8(it, number), number) }
-        check(table.isDirect) // keeps the table reachable until the core has read it
+        try {
+            add(found, "", utf8(text.first, number), number)
+            text.second?.let { add(found, "_b", utf8(it, number), number) }
+        } finally {
+            check(table.isDirect) // keeps the table mapped until the core has returned: a field only written may go
+        }
         return found
     }
 

@@ -51,7 +51,7 @@ internal class NativeEngine(
     }
 
     /** A handle of the core, the file it points into, and scratch memory for as many threads as have called. */
-    private class Opened(val file: ByteBuffer, private val memory: ByteBuffer) {
+    private class Opened(private val file: ByteBuffer, private val memory: ByteBuffer) {
         private val classes = Core.modelClasses(memory)
         private val pair = Core.modelTakesPairs(memory) == 1
         private val idle = ConcurrentLinkedQueue<ByteBuffer>()
@@ -62,7 +62,8 @@ internal class NativeEngine(
             try {
                 return Array(texts.size) { logits(texts[it], before + it + 1, scratch) }
             } finally {
-                idle.add(scratch) // and so this object, with its file, is reachable until the core has returned
+                check(file.isDirect) // keeps the file mapped until the core has returned: a field only written may go
+                idle.add(scratch)
             }
         }
 

@@ -23,17 +23,29 @@ internal class Source(
     /** Exactly `length` bytes from `offset` on; callers have compared both numbers with `size`. */
     fun bytes(offset: Long, length: Int): ByteArray {
         val into = ByteBuffer.allocate(length)
-        reading {
-            while (into.hasRemaining()) {
-                if (channel.read(into, start + offset + into.position()) < 0) throw shorter()
-            }
-        }
+        fill(into, offset)
         return into.array()
     }
 
-    /** The same bytes in place: a read-only buffer on the file's pages, which stays valid when the file is closed. */
+    private fun fill(into: ByteBuffer, offset: Long) = reading {
+        while (into.hasRemaining()) {
+            if (channel.read(into, start + offset + into.position()) < 0) throw shorter()
+        }
+    }
+
+    /**
+     * The same bytes as a read-only direct buffer, which stays valid when the file is closed: on the file's pages where
+     * they lie at a multiple of 8 bytes, else copied. The core wants that multiple; Android's own build tools align an
+     * asset to 4 bytes only, and a mapping keeps its place within the page.
+     */
     fun map(offset: Long, length: Long): ByteBuffer {
         if (length > Int.MAX_VALUE) throw BundleException("$name: an entry of $length bytes is too large to be mapped")
+        if ((start + offset) % ALIGNMENT != 0L) {
+            val copy = ByteBuffer.allocateDirect(length.toInt()) // at a multiple of 8, on Android as on a desktop
+            fill(copy, offset)
+            copy.rewind()
+            return copy.asReadOnlyBuffer()
+        }
         // A page that has gone cannot be told from one that can be read: reading it would end the process.
         return reading {
             if (channel.size() < start + offset + length) throw shorter()
@@ -59,6 +71,8 @@ internal class Source(
     }
 
     companion object {
+        private const val ALIGNMENT = 8
+
         /** Opens a regular file only: a folder has no bytes, and a pipe would block for ever. */
         fun of(file: File): Source {
             val name = file.path

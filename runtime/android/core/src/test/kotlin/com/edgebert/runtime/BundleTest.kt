@@ -78,6 +78,32 @@ class BundleTest {
     }
 
     @Test
+    fun `a bundle anywhere in another file gives the same answers`() {
+        for (name in listOf("native", "native-pair", "ngram-onnx", "onnx")) {
+            val known = Vectors.bundle(name)
+            for (padding in listOf(4, 1, 12, 8)) {
+                val outer = Files.createTempFile("edgebert", ".apk")
+                Files.write(outer, ByteArray(padding) + known.file.readBytes() + ByteArray(5))
+                val channel = FileChannel.open(outer, StandardOpenOption.READ)
+                val bundle = Bundle.open(channel, padding.toLong(), known.file.length(), "asset x")
+                val mapped = bundle.map(bundle.modelName)
+                assertTrue(mapped.isDirect && mapped.isReadOnly && mapped.position() == 0)
+                Bundle.open(known.file).use { assertEquals(it.map(it.modelName), mapped) }
+                if (bundle.manifest.format == "native") EdgeBert.load(bundle).use { model ->
+                    val found = model.logits(known.texts).map { row -> row.map { it.toDouble() } }
+                    assertEquals(known.logits, found, "$name at $padding")
+                } else bundle.use {
+                    val featurizer = loadFeaturizer(bundle.manifest.featurizer, bundle::map)
+                    val found = known.texts.map { featurizer.features(it) }
+                    val ids = found.map { item -> item.mapValues { it.value.toList() } }
+                    assertEquals(known.ids, ids, "$name at $padding")
+                }
+                Files.delete(outer)
+            }
+        }
+    }
+
+    @Test
     fun `signatures`() {
         val signed = Vectors.map("signed")
         val folder = File(signed["folder"] as String)

@@ -1,6 +1,8 @@
 package com.edgebert.runtime
 
+import com.edgebert.runtime.engines.TfliteEngine
 import java.io.File
+import java.nio.ByteBuffer
 import java.util.concurrent.Callable
 import java.util.concurrent.ExecutionException
 import java.util.concurrent.Executors
@@ -111,10 +113,39 @@ class ModelTest {
     }
 
     @Test
-    fun `an engine that is not there is named with its Gradle line`() {
-        val error = assertThrows<MissingEngineException> { EdgeBert.load(Vectors.bundle("onnx").file) }
+    fun `an engine that is not there is named with the Gradle lines that add it`() {
+        val file = Vectors.bundle("onnx").file
+        val error = assertThrows<MissingEngineException> { EdgeBert.load(file) }
         assertEquals("MissingExtraError", error.kind)
-        assertTrue(error.message!!.endsWith("implementation(\"com.edgebert:engine-onnxruntime:${EdgeBert.VERSION}\")"))
+        val sentence = Regex(
+            "this bundle needs ONNX Runtime, which is not in the app; add to its Gradle dependencies: " +
+                "implementation\\(\"com\\.edgebert:engine-onnxruntime:${Regex.escape(EdgeBert.VERSION)}\"\\) and " +
+                "implementation\\(\"com\\.microsoft\\.onnxruntime:onnxruntime-android:[0-9.]+\"\\)"
+        )
+        assertTrue(sentence.matches(error.message!!), error.message)
+        // The adapter is there, but not what it stands on.
+        val type = "ai.onnxruntime.OrtEnvironment"
+        val other = assertThrows<MissingEngineException> { EngineSupport.require(type, "onnx") }
+        assertEquals(error.message, other.message)
+    }
+
+    @Test
+    fun `an engine whose native library does not load says so in a sentence`() {
+        val reasons = listOf(
+            UnsatisfiedLinkError("no tensorflowlite_jni\nmore"),
+            ExceptionInInitializerError(RuntimeException("no tensorflowlite_jni")),
+            NoClassDefFoundError("no tensorflowlite_jni"),
+        )
+        for (reason in reasons) {
+            TfliteEngine.reason = reason
+            val error = assertThrows<EdgeBertException> {
+                Engines.load("tflite", ByteBuffer.allocateDirect(1), emptyList(), Shapes(null, null, 1, 8), 1)
+            }
+            assertEquals("EdgeBertError", error.kind)
+            val start = "LiteRT is in the app, but cannot be loaded (no tensorflowlite_jni); check that"
+            assertTrue(error.message!!.startsWith(start), error.message)
+            assertTrue(error.message!!.contains("implementation(\"com.google.ai.edge.litert:litert:"), error.message)
+        }
     }
 
     @Test

@@ -10,10 +10,12 @@ import java.io.Closeable
 import java.io.File
 import java.io.FileInputStream
 import java.io.FileNotFoundException
+import java.io.FileOutputStream
 import java.io.IOException
 
 /**
- * Loads a bundle from the app's assets, in place: nothing is copied out of the APK.
+ * Loads a bundle from the app's assets, in place: no file is copied out of the APK. (Where the build tools have put it
+ * at an offset that is no multiple of 8 bytes, what the engine reads is copied into memory.)
  *
  * @param asset its path below assets/, such as "sentiment.edgebert". It must be stored uncompressed.
  * @throws BundleException there is no such asset, or it is compressed. All else is as `EdgeBert.load(file)` throws it.
@@ -32,32 +34,31 @@ public fun EdgeBert.Companion.load(context: Context, asset: String, options: Loa
 }
 
 /**
- * Loads a bundle that another app gives (Files, say): a content URI, or a file URI. It is read in place where the other
- * app gives a file; what is only a stream is copied into the app's cache first, and removed when the model is closed.
+ * Loads a bundle that another app gives (Files, say): a content URI, or a file URI. It is copied into the app's cache
+ * first, for another app may change its file later; the copy has no name, and is gone when the model is closed or the
+ * app ends. A file of the app itself is read in place by `EdgeBert.load(file)`.
  *
- * @throws BundleException it cannot be opened. All else is as `EdgeBert.load(file)` throws it.
+ * @throws BundleException it cannot be opened, or the other app fails. All else is as `EdgeBert.load(file)` throws it.
  */
 @JvmOverloads
 public fun EdgeBert.Companion.load(context: Context, uri: Uri, options: LoadOptions = LoadOptions()): EdgeBert {
     options.checkThread()
-    try {
-        val given = context.contentResolver.openAssetFileDescriptor(uri, "r")
-            ?: throw BundleException("cannot open $uri: the app that owns it is gone. Choose the file again.")
-        val file = if (isFile(given)) given else copied(context, given)
-        return load(open(file, uri.toString(), options), options)
+    val copy = try {
+        copied(context, uri)
     } catch (error: IOException) {
         throw BundleException("cannot read $uri: ${error.message}", error)
     } catch (error: SecurityException) {
         throw BundleException("cannot read $uri: the permission for it is gone. Choose the file again.", error)
+    } catch (error: RuntimeException) { // what the other app throws arrives here
+        throw BundleException("cannot read $uri: the app that owns it failed: ${error.message ?: error}", error)
     }
+    return load(open(copy, uri.toString(), options), options)
 }
 
 private fun open(descriptor: AssetFileDescriptor, name: String, options: LoadOptions): Bundle {
     val channel = FileInputStream(descriptor.fileDescriptor).channel
-    val given = descriptor.declaredLength
-    val start = descriptor.startOffset
-    val length = if (given == AssetFileDescriptor.UNKNOWN_LENGTH) channel.size() - start else given
-    return Bundle.open(channel, start, length, name, options.publicKey, Closeable { descriptor.close() })
+    val owner = Closeable { descriptor.close() }
+    return Bundle.open(channel, descriptor.startOffset, descriptor.length, name, options.publicKey, owner)
 }
 
 private fun notOpened(context: Context, asset: String): String {
@@ -75,16 +76,27 @@ private fun notOpened(context: Context, asset: String): String {
     }
 }
 
-/** Whether it can be mapped: a pipe or a socket has no size. */
-private fun isFile(descriptor: AssetFileDescriptor): Boolean = descriptor.parcelFileDescriptor.statSize >= 0
+/** The bytes of a URI in a file of the app's cache that has lost its name before the first byte is written. */
+private fun copied(context: Context, uri: Uri): AssetFileDescriptor {
+    val given = context.contentResolver.openAssetFileDescriptor(uri, "r")
+        ?: throw FileNotFoundException("the app that owns it is gone. Choose the file again.")
+    given.use {
+        val copy = unnamed(context)
+        try {
+            val size = given.createInputStream().use { it.copyTo(FileOutputStream(copy.fileDescriptor)) }
+            return AssetFileDescriptor(copy, 0, size)
+        } catch (error: Throwable) {
+            copy.close()
+            throw error
+        }
+    }
+}
 
-/** The bytes of a stream in a file of the app's cache that has lost its name, so that it goes with its descriptor. */
-private fun copied(context: Context, stream: AssetFileDescriptor): AssetFileDescriptor {
+/** A file that goes with its descriptor. */
+private fun unnamed(context: Context): ParcelFileDescriptor {
     val file = File.createTempFile("edgebert-", ".edgebert", context.cacheDir)
     try {
-        stream.use { given -> given.createInputStream().use { from -> file.outputStream().use { from.copyTo(it) } } }
-        val opened = ParcelFileDescriptor.open(file, ParcelFileDescriptor.MODE_READ_ONLY)
-        return AssetFileDescriptor(opened, 0, file.length())
+        return ParcelFileDescriptor.open(file, ParcelFileDescriptor.MODE_READ_WRITE)
     } finally {
         file.delete()
     }

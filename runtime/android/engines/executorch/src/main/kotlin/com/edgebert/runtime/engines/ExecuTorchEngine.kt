@@ -17,8 +17,9 @@ import org.pytorch.executorch.Tensor
 /**
  * A program in ExecuTorch with XNNPACK: positional int64 ids. Runs wait for each other.
  *
- * ExecuTorch wants a path, so the program is copied into the app's temporary folder and removed by [close]. The number
- * of threads is one for the whole process: the engine loaded last decides.
+ * ExecuTorch wants a path, so the program is copied into the app's temporary folder; the copy loses its name as soon as
+ * ExecuTorch has it open, and so goes with the process at the latest. The number of threads is one for the whole
+ * process: the engine loaded last decides.
  *
  * Active when ExecuTorch is on the class path: `org.pytorch:executorch-android`. Its constructor is described at
  * [com.edgebert.runtime.Engine].
@@ -32,7 +33,7 @@ public class ExecuTorchEngine(
     private val program: Program
 
     init {
-        EngineSupport.require("org.pytorch.executorch.Module", NAME, "org.pytorch:executorch-android:1.0.0")
+        EngineSupport.require("org.pytorch.executorch.Module", "executorch")
         program = Program(model, inputs, shapes, threads)
     }
 
@@ -55,16 +56,18 @@ public class ExecuTorchEngine(
 /** All that names ExecuTorch's classes: loaded only when they are there. */
 private class Program(model: ByteBuffer, private val inputs: List<InputSpec>, shapes: Shapes, threads: Int) {
     private val name = ExecuTorchEngine.NAME
-    private val file = privateFile(model)
     private var module: Module? = null
 
     init {
+        val file = privateFile(model)
         try {
             module = guarded("refuses the program") { Module.load(file.path, Module.LOAD_MODE_MMAP, threads) }
-            tryOnce(shapes)
+            tryOnce(shapes) // before that, ExecuTorch has only noted the path
         } catch (error: Throwable) {
             close()
             throw error
+        } finally {
+            file.delete() // what is open and mapped stays, and a killed process leaves nothing behind
         }
     }
 
@@ -77,20 +80,23 @@ private class Program(model: ByteBuffer, private val inputs: List<InputSpec>, sh
     @Synchronized
     fun run(batch: Batch): Array<FloatArray> {
         val module = module ?: throw EngineSupport.closed()
-        val values = inputs.map { spec ->
-            val ids = batch.ids.getValue(spec.name)
-            val shape = longArrayOf(batch.rows.toLong(), (ids.size / batch.rows).toLong())
-            EValue.from(Tensor.fromBlob(LongArray(ids.size) { ids[it].toLong() }, shape))
+        val (logits, shape) = guarded("could not run the program") {
+            val values = Array(inputs.size) { value(batch.ids.getValue(inputs[it].name), batch.rows) }
+            val found = module.forward(*values)[0].toTensor()
+            found.dataAsFloatArray to found.shape()
         }
-        val logits = guarded("could not run the program") { module.forward(*values.toTypedArray())[0].toTensor() }
-        return EngineSupport.rows(logits.dataAsFloatArray, logits.shape(), batch.rows, name)
+        return EngineSupport.rows(logits, shape, batch.rows, name)
+    }
+
+    private fun value(ids: IntArray, rows: Int): EValue {
+        val shape = longArrayOf(rows.toLong(), (ids.size / rows).toLong())
+        return EValue.from(Tensor.fromBlob(LongArray(ids.size) { ids[it].toLong() }, shape))
     }
 
     @Synchronized
     fun close() {
         module?.destroy()
         module = null
-        file.delete()
     }
 
     /** ExecuTorch's exception classes have changed between versions; all are RuntimeExceptions. */

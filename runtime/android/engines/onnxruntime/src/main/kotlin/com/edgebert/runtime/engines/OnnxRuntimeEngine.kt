@@ -9,6 +9,7 @@ import ai.onnxruntime.OrtSession
 import ai.onnxruntime.TensorInfo
 import com.edgebert.runtime.Batch
 import com.edgebert.runtime.BundleException
+import com.edgebert.runtime.EdgeBertException
 import com.edgebert.runtime.EngineSupport
 import com.edgebert.runtime.GraphEngine
 import com.edgebert.runtime.InputSpec
@@ -36,9 +37,7 @@ public class OnnxRuntimeEngine(
     private val graph: Graph
 
     init {
-        EngineSupport.require(
-            "ai.onnxruntime.OrtEnvironment", NAME, "com.microsoft.onnxruntime:onnxruntime-android:1.29.0",
-        )
+        EngineSupport.require("ai.onnxruntime.OrtEnvironment", "onnx")
         graph = Graph(model, inputs, threads)
     }
 
@@ -58,7 +57,7 @@ public class OnnxRuntimeEngine(
 
 /** All that names ONNX Runtime's classes: loaded only when they are there. */
 private class Graph(model: ByteBuffer, private val inputs: List<InputSpec>, threads: Int) {
-    private val environment = OrtEnvironment.getEnvironment()
+    private val environment = started()
     private val lock = ReentrantReadWriteLock() // closing a session frees it under the feet of a run
     private var session: OrtSession? = create(model, threads)
     private val types: Map<String, OnnxJavaType>
@@ -95,6 +94,13 @@ private class Graph(model: ByteBuffer, private val inputs: List<InputSpec>, thre
     fun close(): Unit = lock.write {
         session?.close()
         session = null
+    }
+
+    private fun started(): OrtEnvironment = try {
+        OrtEnvironment.getEnvironment()
+    } catch (error: IllegalStateException) {
+        val reason = error.cause?.message ?: error.message
+        throw EdgeBertException("${OnnxRuntimeEngine.NAME} cannot start: $reason", error)
     }
 
     private fun create(model: ByteBuffer, threads: Int): OrtSession = try {

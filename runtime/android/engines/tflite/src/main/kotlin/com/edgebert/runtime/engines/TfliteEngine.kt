@@ -28,7 +28,7 @@ public class TfliteEngine(
     private val graph: Signatures
 
     init {
-        EngineSupport.require("org.tensorflow.lite.Interpreter", NAME, "com.google.ai.edge.litert:litert:1.4.0")
+        EngineSupport.require("org.tensorflow.lite.Interpreter", "tflite")
         graph = Signatures(model, inputs, shapes, threads)
     }
 
