@@ -5,7 +5,8 @@
 # make aar          the Android library for an app
 # make android-test the tests of both
 #
-# All set up .venv themselves; they need Python 3.11 and a C compiler; the Android ones what docs/android.md names. `make PYTHON=/path/to/python3.11 ...` names another one.
+# All set up .venv themselves; they need Python 3.11 and a C compiler, the Android ones what docs/android.md names.
+# `make PYTHON=/path/to/python3.11 ...` names another Python.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
