@@ -25,8 +25,5 @@ include(":app")
 includeBuild("../runtime/android") {
     dependencySubstitution {
         substitute(module("com.edgebert:runtime-android")).using(project(":library"))
-        substitute(module("com.edgebert:engine-onnxruntime")).using(project(":engines:onnxruntime"))
-        substitute(module("com.edgebert:engine-tflite")).using(project(":engines:tflite"))
-        substitute(module("com.edgebert:engine-executorch")).using(project(":engines:executorch"))
     }
 }

@@ -47,7 +47,7 @@ def measure(task: str, out: Path, peers: bool) -> dict[str, Any]:
     path = bundle(run, out / "ngram-native-int8.edgebert", "native", "int8")
     row: dict[str, Any] = {
         "task": task,
-        "teacher": edgebert.evaluate(teacher, data=data)["accuracy"],
+        "teacher": json.loads((teacher / "run.json").read_text())["metrics"]["test"]["accuracy"],
         "fp32": edgebert.evaluate(run, data=data)["accuracy"],
     }
     found = edgebert.evaluate(path, data=data)

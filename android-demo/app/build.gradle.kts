@@ -43,13 +43,9 @@ kotlin {
     }
 }
 
-// Every engine, so that they can be compared. One that is left out takes its library with it, and its bundles are refused in
-// one sentence.
+// Every engine, so that they can be compared. The bundles of one that is left out are refused in one sentence.
 dependencies {
     implementation("com.edgebert:runtime-android")
-    implementation("com.edgebert:engine-onnxruntime")
-    implementation("com.edgebert:engine-tflite")
-    implementation("com.edgebert:engine-executorch")
     implementation(libs.onnxruntime)
     implementation(libs.litert)
     implementation(libs.executorch)

@@ -14,4 +14,4 @@ dependencyResolutionManagement {
 }
 
 rootProject.name = "edgebert-android"
-include(":core", ":library", ":engines:onnxruntime", ":engines:tflite", ":engines:executorch")
+include(":core", ":library")

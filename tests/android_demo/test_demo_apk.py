@@ -52,18 +52,38 @@ def test_it_holds_the_bundle_and_our_core_and_no_other_library(built: Path, bund
     assert (built / APKS[1]).stat().st_size < (built / APKS[0]).stat().st_size
 
 
-def test_the_same_sources_and_key_give_the_same_bytes_elsewhere(built: Path, bundle: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def elsewhere(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the demo and the library, without what was built of them."""
+    folder = tmp_path_factory.mktemp("other")
     for part in ("android-demo", "runtime/android", "runtime/core"):
-        shutil.copytree(ROOT / part, tmp_path / "other" / part, ignore=BUILT)
-    shutil.copy(ROOT / "pyproject.toml", tmp_path / "other")
-    demo, build = tmp_path / "other" / "android-demo", tmp_path / "built"
-    shutil.copytree(DEMO / "build" / "tools", demo / "build" / "tools")
-    build.mkdir()
-    shutil.copy(built / "throw-away.p12", build)
-    done = make(demo, build, "apk", f"BUNDLES={bundle}")
+        shutil.copytree(ROOT / part, folder / part, ignore=BUILT)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    shutil.copytree(DEMO / "build" / "tools", folder / "android-demo" / "build" / "tools")
+    return folder / "android-demo"
+
+
+def test_the_same_sources_and_key_give_the_same_bytes_elsewhere(
+    built: Path, elsewhere: Path, bundle: Path, tmp_path: Path
+) -> None:
+    shutil.copy(built / "throw-away.p12", tmp_path)
+    done = make(elsewhere, tmp_path, "apk", f"BUNDLES={bundle}")
     assert done.returncode == 0, done.stdout + done.stderr
     for name in APKS:
-        assert (build / name).read_bytes() == (built / name).read_bytes(), name
+        assert (tmp_path / name).read_bytes() == (built / name).read_bytes(), name
+
+
+def test_a_call_newer_than_the_oldest_phone_fails_the_build(elsewhere: Path, bundle: Path, tmp_path: Path) -> None:
+    added = elsewhere / "app/src/main/kotlin/com/edgebert/demo/Added.kt"
+    added.write_text(
+        "package com.edgebert.demo\n\nfun added(power: android.os.PowerManager): Int = power.currentThermalStatus\n"
+    )
+    try:
+        done = make(elsewhere, tmp_path, "jars", f"BUNDLES={bundle}")
+    finally:
+        added.unlink()
+    assert done.returncode != 0
+    assert "Undefined reference: int android.os.PowerManager.getCurrentThermalStatus()" in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,10 @@ android {
     }
     sourceSets.named("main") {
         jniLibs.srcDir(rootDir.resolve("build/core/android"))
+        // The engines' adapters; Maven builds each apart, for their tests.
+        for (engine in listOf("onnxruntime", "tflite", "executorch")) {
+            kotlin.srcDir(rootDir.resolve("engines/$engine/src/main/kotlin"))
+        }
     }
     // Its tests want JUnit and play Android's classes: they run in the Maven build.
     sourceSets.named("test") {
@@ -40,6 +44,10 @@ kotlin {
 
 dependencies {
     api(project(":core"))
+    // The app adds the one whose bundles it has.
+    compileOnly(libs.onnxruntime)
+    compileOnly(libs.litert)
+    compileOnly(libs.executorch)
 }
 
 // libedgebert.so for both ABIs, by clang and lld alone.

@@ -123,7 +123,7 @@ def _wait(phone: Phone, path: str) -> None:
         if not lives:
             raise EdgeBertError(
                 f"the EdgeBERT app on {phone} ended before it had a result. "
-                f"`adb -s {phone.serial} logcat -d -b crash` shows why."
+                f"`adb -s {phone.serial} logcat -d -s EdgeBERT AndroidRuntime DEBUG` shows why."
             )
         if time.monotonic() > end:
             raise EdgeBertError(

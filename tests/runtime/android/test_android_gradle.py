@@ -12,7 +12,8 @@ sys.path.append(str(Path(__file__).parent))
 
 from android_library import ANDROID, ROOT
 
-MODULES = ("core", "library", "engines/onnxruntime", "engines/tflite", "engines/executorch")
+MODULES = ("core", "library")
+ENGINES = {"onnxruntime": "onnxruntime", "tflite": "litert", "executorch": "executorch"}  # folder: name of its library
 NAMESPACE = {"m": "http://maven.apache.org/POM/4.0.0"}
 
 
@@ -38,7 +39,7 @@ def versions() -> dict[str, str]:
 def test_one_version_everywhere() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
     assert value(pom(), "version") == version
-    for module in MODULES:
+    for module in (*MODULES, *(f"engines/{engine}" for engine in ENGINES)):
         assert value(pom(module), "parent/version") == version
     assert f'version = "{version}"' in read("build.gradle.kts")
     assert f'VERSION: String = "{version}"' in read("core/src/main/kotlin/com/edgebert/runtime/EdgeBert.kt")
@@ -48,7 +49,16 @@ def test_the_same_modules_and_artifacts() -> None:
     modules = {item.text for item in pom().findall("m:modules/m:module", NAMESPACE)}
     gradle = {name.strip(":").replace(":", "/") for name in re.findall(r'"(:[^"]+)"', read("settings.gradle.kts"))}
     assert gradle == set(MODULES)
-    assert modules == gradle | {"engines/compile-only/tflite", "engines/compile-only/executorch"}
+    # Gradle compiles the engines' adapters into the library.
+    adapters = {f"engines/{engine}" for engine in ENGINES}
+    assert modules == gradle | adapters | {"engines/compile-only/tflite", "engines/compile-only/executorch"}
+    named = re.search(
+        r"for \(engine in listOf\((.*)\)\) {\n *kotlin.srcDir\((.*)\)\n", read("library/build.gradle.kts")
+    )
+    assert named is not None and set(re.findall(r'"(\w+)"', named[1])) == set(ENGINES)
+    assert named[2] == 'rootDir.resolve("engines/$engine/src/main/kotlin")'
+    folders = {path.parent.relative_to(ANDROID).as_posix() for path in ANDROID.glob("engines/*/src/main")}
+    assert folders == {f"{adapter}/src" for adapter in adapters}
     for module in MODULES:
         assert f'artifactId = "{value(pom(module), "artifactId")}"' in read(f"{module}/build.gradle.kts")
 
@@ -60,11 +70,11 @@ def test_the_same_versions() -> None:
     # The lines that a missing engine's message tells an app to add.
     engines = read("core/src/main/kotlin/com/edgebert/runtime/Engine.kt")
     libraries = tomllib.loads(read("gradle/libs.versions.toml"))["libraries"]
-    for engine, library in (("onnxruntime", "onnxruntime"), ("tflite", "litert"), ("executorch", "executorch")):
+    for library in ENGINES.values():
         item = libraries[library]
         runtime = f"{item['module']}:{gradle[item['version']['ref']]}"
-        assert re.search(rf'ours\("engine-{engine}"\), "{re.escape(runtime)}"', engines)
-        assert f"compileOnly(libs.{library})" in read(f"engines/{engine}/build.gradle.kts")
+        assert f'"{runtime}",' in engines
+        assert f"compileOnly(libs.{library})" in read("library/build.gradle.kts")
 
 
 def test_the_same_sources_and_sdk_levels() -> None:
@@ -79,7 +89,7 @@ def test_the_same_sources_and_sdk_levels() -> None:
     for module in MODULES:
         text = read(f"{module}/build.gradle.kts")
         # The sources lie where both builds expect them.
-        assert "srcDirs(" not in text.replace("kotlin.setSrcDirs(emptyList<String>())", "")
+        assert "rcDirs(" not in text.replace("kotlin.setSrcDirs(emptyList<String>())", "")
         assert "JvmTarget.JVM_1_8" in text
         if module != "core":
             assert 'consumerProguardFiles("consumer-rules.pro")' in text

@@ -28,6 +28,7 @@ from edgebert_runtime.model import EdgeModel
 from edgebert_runtime.ngrams import Channel, NgramFeaturizer, build_table, ngram_hashes
 from edgebert_runtime.profile import Profile
 
+PACKED = ("core", "library", "engines/onnxruntime", "engines/tflite", "engines/executorch")
 DATASETS = {"sst2": 1821, "trec6": 500}  # texts of the test set
 
 
@@ -156,6 +157,8 @@ def test_the_aar(tested: None, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "classes.jar") as jar:
         names = {name.removeprefix("com/edgebert/runtime/") for name in jar.namelist()}
         assert {"EdgeBert.class", "Core.class", "AndroidLoad.class"} <= names
+        assert {f"engines/{name}Engine.class" for name in ("OnnxRuntime", "Tflite", "ExecuTorch")} <= names
+        assert not any(name.startswith(("ai/", "org/")) for name in jar.namelist())  # the app adds those
         for name in jar.namelist():
             if name.endswith(".class"):
                 assert struct.unpack_from(">H", jar.read(name), 6)[0] == 52, name  # Java 8: what D8 of any age reads
@@ -213,6 +216,6 @@ def first_load(content: bytes, table: int) -> int:
 def pack(out: Path, native: Path) -> subprocess.CompletedProcess[str]:
     """The library as it is compiled now, with the libraries of `native`."""
     command = [sys.executable, str(ANDROID / "tools" / "pack_aar.py"), str(out), "--native", str(native), "--classes"]
-    command += [str(ANDROID / module / "target" / "classes") for module in ("core", "library")]
+    command += [str(ANDROID / module / "target" / "classes") for module in PACKED]
     command += ["--rules", str(ANDROID / "library" / "consumer-rules.pro")]
     return subprocess.run(command, capture_output=True, text=True)

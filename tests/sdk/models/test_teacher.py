@@ -1,10 +1,19 @@
-"""Teachers whose tokenizer is not our WordPiece."""
+"""Teachers as Hugging Face loads them: their dropout, and tokenizers other than our WordPiece."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from edgebert.models.teacher import HuggingFaceFeaturizer, load_tokenizer
+import torch
+
+from edgebert.models.teacher import HuggingFaceFeaturizer, load_encoder, load_tokenizer
+
+
+def test_only_attention_trains_without_dropout(tiny_encoder: Path) -> None:
+    encoder = load_encoder(tiny_encoder).train()
+    rates = {name: module.p for name, module in encoder.named_modules() if isinstance(module, torch.nn.Dropout)}
+    assert rates["encoder.layer.0.attention.self.dropout"] == 0.0
+    assert {rate for name, rate in rates.items() if not name.endswith("self.dropout")} == {0.1}
 
 
 def test_long_pairs_are_cut_as_hugging_face_cuts_them(tiny_encoder: Path) -> None:

@@ -1,7 +1,11 @@
 package com.edgebert.demo
 
 import android.content.Intent
+import android.content.pm.ActivityInfo
+import android.os.PowerManager
+import android.os.Process
 import android.view.View
+import android.view.WindowManager.LayoutParams
 import java.io.File
 import org.json.JSONObject
 import org.junit.Assert.assertArrayEquals
@@ -14,6 +18,8 @@ import org.junit.runner.RunWith
 import org.robolectric.Robolectric
 import org.robolectric.RobolectricTestRunner
 import org.robolectric.RuntimeEnvironment
+import org.robolectric.Shadows.shadowOf
+import org.robolectric.shadows.ShadowProcess
 
 /** The profile that a computer asks for through adb: extras in, a file out. */
 @RunWith(RobolectricTestRunner::class)
@@ -91,6 +97,35 @@ class HeadlessTest {
         assertTrue(failure("BundleError") { putExtra(Headless.PROFILE, "none.edgebert") }.contains("none.edgebert: no such file"))
         File(folder, "result.json").delete()
         assertTrue(failure("BundleError") { putExtra(Headless.PROFILE, "damaged.edgebert") }.contains("damaged"))
+    }
+
+    @Test
+    fun `a result that cannot be written ends the process, for the computer waits for one of the two`() {
+        File(folder, "result.json").mkdirs()
+        val screen = start { putExtra(Headless.PROFILE, "good.edgebert").putExtra(Headless.RESULT, "result.json") }
+        waitFor("the end") { ShadowProcess.wasKilled(Process.myPid()) }
+        assertEquals("Measuring", screen.text(R.id.facts))
+    }
+
+    @Test
+    fun `in the dark there are no numbers`() {
+        shadowOf(RuntimeEnvironment.getApplication().getSystemService(PowerManager::class.java)).turnScreenOn(false)
+        val said = failure("EdgeBertError") {}
+        assertEquals("the phone's screen went dark while it measured: leave it on and try again", said)
+    }
+
+    @Test
+    @Suppress("DEPRECATION")
+    fun `the window stays lit above the lock, also when it is made anew`() {
+        val extras = Intent().putExtra(Headless.PROFILE, "good.edgebert").putExtra(Headless.RESULT, "result.json")
+        val controller = Robolectric.buildActivity(MainActivity::class.java, extras).setup()
+        repeat(2) {
+            val flags = controller.get().window.attributes.flags
+            for (flag in listOf(LayoutParams.FLAG_KEEP_SCREEN_ON, LayoutParams.FLAG_SHOW_WHEN_LOCKED)) assertTrue(flags and flag != 0)
+            assertEquals(ActivityInfo.SCREEN_ORIENTATION_LOCKED, controller.get().requestedOrientation)
+            controller.recreate()
+        }
+        result()
     }
 
     @Test

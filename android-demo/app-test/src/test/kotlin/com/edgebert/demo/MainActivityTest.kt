@@ -153,6 +153,19 @@ class MainActivityTest {
     }
 
     @Test
+    fun `an error outlives a rotation, and the same file can be tried again`() {
+        start()
+        openFromFiles("damaged.edgebert")
+        waitFor("the error") { screen.isVisible(R.id.error) }
+        controller!!.recreate()
+        waitFor("the error again") { screen.text(R.id.error).contains("damaged") }
+        screen.findViewById<View>(R.id.open).performClick()
+        screen.findViewById<TextView>(R.id.error).text = ""
+        give("content://files/damaged.edgebert")
+        waitFor("the error of the next try") { screen.text(R.id.error).contains("damaged") }
+    }
+
+    @Test
     fun `a file that is gone, and an app that is gone, are one sentence each`() {
         start()
         openFromFiles("none.edgebert")

@@ -4,15 +4,18 @@ import android.content.Intent
 import android.graphics.Bitmap
 import android.graphics.Canvas
 import android.net.Uri
+import android.os.Bundle
 import android.view.View
 import android.view.ViewGroup
 import android.widget.CheckBox
 import android.widget.EditText
+import android.widget.Switch
 import android.widget.TextView
 import java.io.FileNotFoundException
 import org.json.JSONObject
 import org.junit.After
 import org.junit.Assert.assertEquals
+import org.junit.Assert.assertFalse
 import org.junit.Assert.assertThrows
 import org.junit.Assert.assertTrue
 import org.junit.Test
@@ -131,13 +134,17 @@ class ProfileActivityTest {
     @Test
     fun `rotation keeps a running profile`() {
         choose("c-onnx.edgebert")
+        screen.findViewById<Switch>(R.id.sustained).isChecked = true
         measure("100000")
+        assertTrue(screen.isSustained())
         controller.recreate()
+        assertTrue("a window of its own", screen.isSustained())
         assertEquals("measured in no time: ${screen.text(R.id.status)}", 0, results.childCount)
         assertEquals("Stop", screen.text(R.id.start))
         assertEquals("100000", screen.text(R.id.runs))
         screen.findViewById<View>(R.id.start).performClick()
         waitFor("the stop") { screen.text(R.id.status) == "Stopped" }
+        assertFalse(screen.isSustained())
     }
 
     @Test
@@ -165,8 +172,9 @@ class ProfileActivityTest {
     @Test
     fun `a bundle that fails is one sentence`() {
         Robolectric.setupContentProvider(Documents::class.java, "files")
-        val uris = arrayListOf(Uri.parse("content://files/damaged.edgebert"))
-        val intent = Intent().putParcelableArrayListExtra(MainActivity.DOCUMENTS, uris)
+        val uri = Uri.parse("content://files/damaged.edgebert")
+        val chosen = Bundle().apply { putDocuments(listOf(BundleSource.Document(uri, "damaged.edgebert"))) }
+        val intent = Intent().putExtras(chosen)
         val other = Robolectric.buildActivity(ProfileActivity::class.java, intent).setup().get()
         for (box in other.findViewById<View>(R.id.bundles).all().filterIsInstance<CheckBox>()) {
             box.isChecked = box.text.toString() == "damaged.edgebert"

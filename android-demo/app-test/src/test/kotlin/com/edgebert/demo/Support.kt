@@ -8,6 +8,7 @@ import android.net.Uri
 import android.os.ParcelFileDescriptor
 import android.view.View
 import android.view.ViewGroup
+import android.view.WindowManager
 import android.widget.TextView
 import com.edgebert.runtime.Device
 import com.edgebert.runtime.MonotonicClock
@@ -63,6 +64,12 @@ fun waitFor(what: String, condition: () -> Boolean) {
 }
 
 fun Activity.text(id: Int): String = findViewById<TextView>(id).text.toString()
+
+/** Whether the window has asked for sustained performance; the framework hides the flag. */
+fun Activity.isSustained(): Boolean {
+    val flag = WindowManager.LayoutParams::class.java.getField("PRIVATE_FLAG_SUSTAINED_PERFORMANCE_MODE").getInt(null)
+    return WindowManager.LayoutParams::class.java.getField("privateFlags").getInt(window.attributes) and flag != 0
+}
 
 fun Activity.isVisible(id: Int): Boolean = findViewById<View>(id).visibility == View.VISIBLE
 

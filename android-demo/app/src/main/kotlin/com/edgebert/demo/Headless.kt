@@ -2,7 +2,12 @@ package com.edgebert.demo
 
 import android.app.Activity
 import android.content.Intent
+import android.content.pm.ActivityInfo
+import android.os.PowerManager
+import android.os.Process
 import android.util.Log
+import android.view.WindowManager.LayoutParams
+import com.edgebert.runtime.EdgeBertException
 import com.edgebert.runtime.Profile
 import com.edgebert.runtime.UsageException
 import java.io.File
@@ -19,7 +24,16 @@ import java.io.IOException
 class Headless(private val activity: Activity, private val show: (String) -> Unit) {
     private val intent = activity.intent
 
-    /** Measures on a thread of its own, then writes the result. */
+    /** Asks the window for all that a measurement needs; each window anew, for a change of the language makes a new one. */
+    @Suppress("DEPRECATION") // the flags' successors came with Android 8.1
+    fun prepare() {
+        val shown = LayoutParams.FLAG_SHOW_WHEN_LOCKED or LayoutParams.FLAG_TURN_SCREEN_ON
+        activity.window.addFlags(LayoutParams.FLAG_KEEP_SCREEN_ON or shown)
+        activity.window.setSustainedPerformanceMode(sustained())
+        activity.requestedOrientation = ActivityInfo.SCREEN_ORIENTATION_LOCKED
+    }
+
+    /** Measures on a thread of its own, then writes the result; a process that cannot write it ends, for someone waits. */
     fun start() {
         val result = try {
             File(folder(), checked(RESULT, text(RESULT), ".json")) // never the name of a bundle
@@ -27,28 +41,31 @@ class Headless(private val activity: Activity, private val show: (String) -> Uni
             Log.e(TAG, error.message.orEmpty())
             return show(error.message.orEmpty())
         }
-        activity.window.setSustainedPerformanceMode(sustained())
         show(activity.getString(R.string.progress))
-        val work = Runnable {
-            write(result, answer())
-            activity.runOnUiThread { show(activity.getString(R.string.written, result.name)) }
-        }
-        Thread(work, "edgebert-profile").start()
+        Thread({ finish(result, answer()) }, "edgebert-profile").start()
     }
 
     private fun answer(): String = try {
-        Profile.toJson(measurement().run(activity.applicationContext))
+        Profile.toJson(measurement().run(activity.applicationContext).also { checkAwake() })
     } catch (error: Throwable) { // whatever it is, the computer waits for an answer
         Log.e(TAG, "the profile failed", error)
         Profile.failureJson(error)
     }
 
-    private fun write(result: File, json: String) {
+    private fun finish(result: File, json: String) {
         try {
             writeWhole(result, json)
-        } catch (error: IOException) { // the computer misses the result and looks into the log
+            activity.runOnUiThread { show(activity.getString(R.string.written, result.name)) }
+        } catch (error: IOException) { // the computer finds the process gone, and the reason in the log
             Log.e(TAG, "the result cannot be written", error)
+            Process.killProcess(Process.myPid())
         }
+    }
+
+    /** In the dark Android gives an app its slowest cores: such numbers are no numbers. */
+    private fun checkAwake() {
+        if (activity.getSystemService(PowerManager::class.java).isInteractive) return
+        throw EdgeBertException("the phone's screen went dark while it measured: leave it on and try again")
     }
 
     private fun measurement(): Measurement {

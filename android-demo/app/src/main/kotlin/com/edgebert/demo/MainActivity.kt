@@ -3,13 +3,11 @@ package com.edgebert.demo
 import android.app.Activity
 import android.content.ActivityNotFoundException
 import android.content.Intent
-import android.net.Uri
 import android.os.Bundle
 import android.text.Editable
 import android.text.TextWatcher
 import android.view.View
 import android.view.ViewGroup
-import android.view.WindowManager
 import android.widget.AdapterView
 import android.widget.ArrayAdapter
 import android.widget.EditText
@@ -30,7 +28,7 @@ class MainActivity : Activity(), Session.Listener {
     private lateinit var latency: TextView
     private lateinit var error: TextView
 
-    private val documents = ArrayList<Uri>()
+    private val documents = ArrayList<BundleSource.Document>()
     private var sources: List<BundleSource> = emptyList()
 
     override fun onCreate(state: Bundle?) {
@@ -39,7 +37,7 @@ class MainActivity : Activity(), Session.Listener {
         padByInsets(findViewById(R.id.root))
         findViews()
         session = lastNonConfigurationInstance as Session? ?: Session(applicationContext)
-        documents += state?.documents(DOCUMENTS).orEmpty()
+        documents += state?.documents().orEmpty()
         if (Headless.isAsked(intent)) return measure(state == null)
         listenToTheScreen()
         showSources(state?.getInt(CHOSEN) ?: 0)
@@ -50,13 +48,14 @@ class MainActivity : Activity(), Session.Listener {
     /** Nothing else is loaded and nothing drawn meanwhile: the numbers are the bundle's own. */
     private fun measure(first: Boolean) {
         for (view in listOf(R.id.bundle, R.id.open, R.id.text, R.id.profile)) findViewById<View>(view).visibility = View.GONE
-        window.addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON)
-        if (first) Headless(this) { facts.text = it }.start()
+        val headless = Headless(this) { facts.text = it }
+        headless.prepare()
+        if (first) headless.start()
     }
 
     override fun onSaveInstanceState(state: Bundle) {
         super.onSaveInstanceState(state)
-        state.putParcelableArrayList(DOCUMENTS, documents)
+        state.putDocuments(documents)
         state.putInt(CHOSEN, choice.selectedItemPosition)
     }
 
@@ -84,7 +83,8 @@ class MainActivity : Activity(), Session.Listener {
     private fun listenToTheScreen() {
         findViewById<View>(R.id.open).setOnClickListener { pick() }
         findViewById<View>(R.id.profile).setOnClickListener {
-            startActivity(Intent(this, ProfileActivity::class.java).putParcelableArrayListExtra(DOCUMENTS, documents))
+            val chosen = Bundle().apply { putDocuments(documents) }
+            startActivity(Intent(this, ProfileActivity::class.java).putExtras(chosen))
         }
         choice.onItemSelectedListener = object : AdapterView.OnItemSelectedListener {
             override fun onItemSelected(list: AdapterView<*>, row: View?, position: Int, id: Long) {
@@ -115,10 +115,13 @@ class MainActivity : Activity(), Session.Listener {
 
     override fun onActivityResult(request: Int, result: Int, data: Intent?) {
         val uri = data?.data
-        if (request != PICK || result != RESULT_OK || uri == null) return
-        if (uri !in documents) documents += uri
+        if (request == PICK && result == RESULT_OK && uri != null) session.find(uri)
+    }
+
+    override fun onDocument(document: BundleSource.Document) {
+        if (document !in documents) documents += document
         showSources(0)
-        choice.setSelection(sources.indexOfFirst { it is BundleSource.Document && it.uri == uri })
+        choice.setSelection(sources.indexOf(document))
     }
 
     private fun showSources(chosen: Int) {
@@ -185,8 +188,6 @@ class MainActivity : Activity(), Session.Listener {
     }
 
     companion object {
-        /** Extra for [ProfileActivity]: the URIs of the opened documents. */
-        const val DOCUMENTS = "documents"
         private const val CHOSEN = "chosen"
         private const val PICK = 1
         private const val SHOWN = 5

@@ -30,10 +30,9 @@ class Measurement(
     fun run(context: Context, watch: (done: Int, total: Int) -> Boolean = { _, _ -> true }): List<Profile> {
         val profilers = profilers(context)
         try {
-            takeTurns(profilers) {
+            return Profiler.compare(profilers) {
                 if (!watch(profilers.sumOf { it.runs }, profilers.size * runs)) throw CancellationException()
             }
-            return profilers.map { it.profile() }
         } finally {
             profilers.forEach { it.close() }
         }
@@ -45,28 +44,10 @@ class Measurement(
         return bundles.map { bundle -> Profiler(device, settings) { bundle.load(context, LoadOptions(threads = threads)) } }
     }
 
-    /** As `Profiler.compare`, with a look up after each round. */
-    private fun takeTurns(profilers: List<Profiler>, between: () -> Unit) {
-        for (profiler in profilers) {
-            while (profiler.state < Profiler.State.RUN) {
-                between()
-                profiler.step()
-            }
-        }
-        var order = profilers
-        while (order.any { it.state == Profiler.State.RUN }) {
-            between()
-            for (profiler in order) repeat(ROUND) { profiler.step() }
-            order = order.reversed()
-        }
-        between()
-    }
-
     companion object {
         const val DEFAULT_RUNS = 200
         const val MOST_RUNS = 100_000
         const val MOST_THREADS = 64
-        private const val ROUND = 20
 
         /** Whether this phone can hold its speed for long when a window asks for it. */
         fun canSustain(context: Context): Boolean =

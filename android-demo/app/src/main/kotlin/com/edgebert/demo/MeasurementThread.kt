@@ -11,7 +11,7 @@ import java.util.concurrent.CancellationException
  * A [Measurement] on a thread of its own. It outlives the screen when that is rotated; the listener is told on the main
  * thread.
  */
-class MeasurementThread(private val context: Context, private val measurement: Measurement) {
+class MeasurementThread(private val context: Context, val measurement: Measurement) {
     /** Who is told. */
     interface Listener {
         fun onProgress(done: Int, total: Int)

@@ -33,7 +33,7 @@ class ProfileActivity : Activity(), MeasurementThread.Listener {
         setContentView(R.layout.profile)
         padByInsets(findViewById(R.id.root))
         findViews()
-        sources = BundleSource.all(this, intent.extras?.documents(MainActivity.DOCUMENTS).orEmpty())
+        sources = BundleSource.all(this, intent.extras?.documents().orEmpty())
         showChoices(state?.getBooleanArray(CHOSEN))
         start.setOnClickListener { if (measuring?.running == true) measuring?.stop() else measure() }
         share.setOnClickListener { measuring?.profiles?.let(::share) }
@@ -89,9 +89,7 @@ class ProfileActivity : Activity(), MeasurementThread.Listener {
         val runs = number(R.id.runs, R.string.runs, Measurement.MOST_RUNS) ?: return
         val threads = number(R.id.threads, R.string.threads, Measurement.MOST_THREADS) ?: return
         if (bundles.isEmpty()) return onFailed(getString(R.string.choose_one))
-        val sustained = findViewById<Switch>(R.id.sustained).isChecked
-        window.setSustainedPerformanceMode(sustained)
-        val wanted = Measurement(bundles, runs, threads, sustained)
+        val wanted = Measurement(bundles, runs, threads, findViewById<Switch>(R.id.sustained).isChecked)
         measuring = MeasurementThread(applicationContext, wanted).also {
             it.listener = this
             it.start()
@@ -117,6 +115,8 @@ class ProfileActivity : Activity(), MeasurementThread.Listener {
         // A measurement is over when the screen sleeps.
         val awake = WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON
         if (running) window.addFlags(awake) else window.clearFlags(awake)
+        // Each window has its own, also the one after a rotation.
+        window.setSustainedPerformanceMode(running && measuring?.measurement?.sustained == true)
     }
 
     override fun onProgress(done: Int, total: Int) {

@@ -1,6 +1,7 @@
 package com.edgebert.demo
 
 import android.content.Context
+import android.net.Uri
 import android.os.Handler
 import android.os.Looper
 import com.edgebert.runtime.Classification
@@ -30,6 +31,7 @@ class Answer(val classification: Classification, val milliseconds: Double, val m
 class Session(private val context: Context) {
     /** Who is told; null while there is no screen. */
     interface Listener {
+        fun onDocument(document: BundleSource.Document)
         fun onOpening(source: BundleSource)
         fun onOpened(opened: Opened)
         fun onAnswer(answer: Answer)
@@ -38,7 +40,7 @@ class Session(private val context: Context) {
 
     var listener: Listener? = null
 
-    /** The last bundle that was asked for, open or not. */
+    /** The bundle that is open or being opened; null while there is none, and after one that could not be opened. */
     var source: BundleSource? = null
         private set
 
@@ -51,9 +53,15 @@ class Session(private val context: Context) {
     private val question = AtomicReference<Text?>()
     private val recent = ArrayDeque<Double>()
 
+    /** Finds out what a document is called. */
+    fun find(uri: Uri) = worker.execute {
+        val found = BundleSource.document(context, uri)
+        main.post { listener?.onDocument(found) }
+    }
+
     /** Closes what is open and opens another bundle. */
     fun open(wanted: BundleSource) {
-        opened?.model?.close()
+        closeOpened()
         source = wanted
         opened = null
         recent.clear()
@@ -82,9 +90,15 @@ class Session(private val context: Context) {
     fun close() {
         listener = null
         source = null
-        opened?.model?.close()
+        closeOpened()
         opened = null
         worker.shutdown()
+    }
+
+    /** After what the worker runs now: the main thread does not wait for it. */
+    private fun closeOpened() {
+        val model = opened?.model ?: return
+        worker.execute { model.close() }
     }
 
     private fun use(found: Opened) {
@@ -103,8 +117,13 @@ class Session(private val context: Context) {
         try {
             action()
         } catch (error: EdgeBertException) {
-            main.post { if (awaited()) listener?.onError(error.message.orEmpty()) }
+            main.post { if (awaited()) fail(error.message.orEmpty()) }
         }
+    }
+
+    private fun fail(message: String) {
+        if (opened == null) source = null // choosing it again tries again, as does a rotation
+        listener?.onError(message)
     }
 
     /** The self-test, which fails as a whole when the bundle's test vectors cannot be read. */

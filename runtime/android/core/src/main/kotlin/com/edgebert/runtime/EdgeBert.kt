@@ -168,7 +168,7 @@ public class EdgeBert private constructor(
          *
          * @throws BundleException missing, damaged, unsafe, wrongly signed, or made for another runtime.
          * @throws UsageException an engine that does not run this bundle, or a wrong number of threads.
-         * @throws MissingEngineException the engine is not in the app; the message holds the Gradle lines that add it.
+         * @throws MissingEngineException the engine is not in the app; the message holds the Gradle line that adds it.
          * @throws EdgeBertException the engine's native library cannot be loaded on this device.
          * @throws MainThreadException see [EdgeBert].
          */

@@ -55,27 +55,28 @@ public class Batch(public val rows: Int, public val length: Int, public val ids:
 
 /** The engines: a format is one line here and one class. */
 internal object Engines {
-    /** `dependencies`: what an app adds to its Gradle file, our part first, then the engine's own library. */
-    private class Known(val type: String, val library: String, vararg val dependencies: String)
+    /** `dependency`: what an app adds to its Gradle file to have the library. */
+    private class Known(val type: String, val library: String, val dependency: String)
 
     const val MOST_THREADS = 256
     private val KNOWN = mapOf(
-        "native" to Known("com.edgebert.runtime.NativeEngine", "EdgeBERT's core", ours("runtime-android")),
+        "native" to Known(
+            "com.edgebert.runtime.NativeEngine", "EdgeBERT's core",
+            "com.edgebert:runtime-android:${EdgeBert.VERSION}",
+        ),
         "onnx" to Known(
             "com.edgebert.runtime.engines.OnnxRuntimeEngine", "ONNX Runtime",
-            ours("engine-onnxruntime"), "com.microsoft.onnxruntime:onnxruntime-android:1.29.0",
+            "com.microsoft.onnxruntime:onnxruntime-android:1.29.0",
         ),
         "tflite" to Known(
             "com.edgebert.runtime.engines.TfliteEngine", "LiteRT",
-            ours("engine-tflite"), "com.google.ai.edge.litert:litert:1.4.0",
+            "com.google.ai.edge.litert:litert:1.4.0",
         ),
         "executorch" to Known(
             "com.edgebert.runtime.engines.ExecuTorchEngine", "ExecuTorch",
-            ours("engine-executorch"), "org.pytorch:executorch-android:1.0.0",
+            "org.pytorch:executorch-android:1.0.0",
         ),
     )
-
-    private fun ours(artifact: String) = "com.edgebert:$artifact:${EdgeBert.VERSION}"
 
     /** The engine that runs a bundle: the one for its format, which is all that may be asked for. */
     fun choose(wanted: String?, manifest: Manifest): String {
@@ -119,7 +120,7 @@ internal object Engines {
     /** The engine `name`, or the library it stands on, is not in the app. */
     fun missing(name: String, cause: Throwable): MissingEngineException = MissingEngineException(
         "this bundle needs ${KNOWN.getValue(name).library}, which is not in the app; " +
-            "add to its Gradle dependencies: ${lines(name)}",
+            "add to its Gradle dependencies: ${line(name)}",
         cause,
     )
 
@@ -128,11 +129,10 @@ internal object Engines {
         val reason = EngineSupport.firstLine(generateSequence<Throwable>(error) { it.cause }.last())
         return EdgeBertException(
             "${KNOWN.getValue(name).library} is in the app, but cannot be loaded ($reason); " +
-                "check that the app is built for this processor, with ${lines(name)}",
+                "check that the app is built for this processor, with ${line(name)}",
             error,
         )
     }
 
-    private fun lines(name: String) =
-        KNOWN.getValue(name).dependencies.joinToString(" and ") { "implementation(\"$it\")" }
+    private fun line(name: String) = "implementation(\"${KNOWN.getValue(name).dependency}\")"
 }

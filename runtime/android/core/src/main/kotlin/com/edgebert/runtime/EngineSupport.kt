@@ -43,7 +43,7 @@ public object EngineSupport {
      *
      * @param type a class of it.
      * @param engine the engine that needs it: "onnx", "tflite" or "executorch".
-     * @throws MissingEngineException with the Gradle lines that add the engine and its library.
+     * @throws MissingEngineException with the Gradle line that adds the library.
      */
     @JvmStatic
     public fun require(type: String, engine: String) {

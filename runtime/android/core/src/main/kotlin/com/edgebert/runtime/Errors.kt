@@ -28,7 +28,7 @@ public class BundleException @JvmOverloads constructor(message: String, cause: T
     override val kind: String get() = "BundleError"
 }
 
-/** The engine of a bundle is not in the app; the message holds the Gradle lines that add it. */
+/** The engine of a bundle is not in the app; the message holds the Gradle line that adds it. */
 public class MissingEngineException @JvmOverloads constructor(message: String, cause: Throwable? = null) :
     EdgeBertException(message, cause) {
     override val kind: String get() = "MissingExtraError"

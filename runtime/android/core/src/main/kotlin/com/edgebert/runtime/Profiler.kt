@@ -235,16 +235,26 @@ public class Profiler @JvmOverloads constructor(
          * Measures several models side by side: each is loaded and warmed up in turn, then they take turns with one
          * round of `round` timed predictions each, in an order that reverses every time, so that none always runs on
          * the hotter device.
+         *
+         * @param between is called before each step of loading and warming up, before each round, and at the end: to
+         *   show how far it is, or to stop by throwing.
          */
         @JvmStatic
         @JvmOverloads
-        public fun compare(profilers: List<Profiler>, round: Int = 20): List<Profile> {
-            for (profiler in profilers) while (profiler.state < State.RUN) profiler.step()
+        public fun compare(profilers: List<Profiler>, round: Int = 20, between: () -> Unit = {}): List<Profile> {
+            for (profiler in profilers) {
+                while (profiler.state < State.RUN) {
+                    between()
+                    profiler.step()
+                }
+            }
             var order = profilers
             while (order.any { it.state == State.RUN }) {
+                between()
                 for (profiler in order) repeat(round) { profiler.step() }
                 order = order.reversed()
             }
+            between()
             return profilers.map { it.profile() }
         }
 
