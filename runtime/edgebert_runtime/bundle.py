@@ -19,6 +19,7 @@ from typing import Any, Self
 from edgebert_runtime.archive import FIRST, Archive, write_archive
 from edgebert_runtime.errors import BundleError, EdgeBertError
 from edgebert_runtime.manifest import FileInfo, Manifest, Shapes, TensorInfo, input_tensors, parse_json, to_bytes
+from edgebert_runtime.signing import check_signature
 
 __all__ = [
     "Bundle",
@@ -91,16 +92,20 @@ class Bundle:
         self.close()
 
 
-def open_bundle(path: str | Path) -> Bundle:
+def open_bundle(path: str | Path, public_key: str | Path | None = None) -> Bundle:
     """Open and verify a bundle.
+
+    Args:
+        public_key: a file in PEM, on P-256; then the bundle must carry its signature. A signed one is refused without.
 
     Raises:
         BundleError: one sentence with the file and the reason: missing, not a bundle, damaged, unsafe, or made
-            by a newer EdgeBERT.
+            by a newer EdgeBERT, wrongly signed.
+        UsageError, MissingExtraError: the key, or the package that checks it, cannot be used.
     """
     archive = Archive(path)
     try:
-        return _verify(archive)
+        return _verify(archive, public_key)
     except BundleError as error:
         archive.close()
         if str(error).startswith(str(archive.path)):
@@ -135,11 +140,13 @@ def _file_info(source: bytes | Path) -> FileInfo:
         raise EdgeBertError(f"cannot read {source}: {error.strerror or error}") from error
 
 
-def _verify(archive: Archive) -> Bundle:
+def _verify(archive: Archive, public_key: str | Path | None) -> Bundle:
     if FIRST not in archive.entries:
         raise BundleError(f"it holds no {FIRST}, so it is a ZIP archive but not a bundle")
-    manifest = Manifest.from_json(parse_json(archive.read(FIRST), FIRST))
+    raw = archive.read(FIRST)
+    manifest = Manifest.from_json(parse_json(raw, FIRST))
     _check_names(manifest.files.keys(), archive.entries)
+    check_signature(raw, archive.read(SIGNATURE) if SIGNATURE in archive.entries else None, public_key)
     for name, info in manifest.files.items():
         if archive.entries[name].size != info.size:
             raise BundleError(f"{name!r} has {archive.entries[name].size} bytes, but the manifest says {info.size}")
@@ -153,10 +160,7 @@ def _verify(archive: Archive) -> Bundle:
 
 def _check_names(listed: Iterable[str], present: Iterable[str]) -> None:
     """The manifest lists every other entry, no more and no less, with a graph and golden vectors among them."""
-    listed, present = set(listed), set(present) - {FIRST}
-    if SIGNATURE in present:
-        # An unchecked signature is worse than none: who reads "signed" would believe it.
-        raise BundleError("it is signed, and this EdgeBERT cannot check signatures; upgrade EdgeBERT")
+    listed, present = set(listed), set(present) - {FIRST, SIGNATURE}
     if missing := sorted(listed - present):
         raise BundleError(f"the manifest lists {missing[0][:80]!r}, which is missing")
     if extra := sorted(present - listed):

@@ -44,19 +44,22 @@ class EdgeModel:
         self._closed = False
 
     @classmethod
-    def load(cls, path: str | Path, engine: str = "auto", threads: int = 1) -> Self:
+    def load(
+        cls, path: str | Path, engine: str = "auto", threads: int = 1, public_key: str | Path | None = None
+    ) -> Self:
         """Open and verify a bundle and load its graph.
 
         Args:
             engine: "auto" takes the one for the bundle's format.
             threads: used inside one run (for ExecuTorch by the whole process).
+            public_key: see `open_bundle`.
 
         Raises:
-            BundleError: missing, damaged, unsafe, or made for another runtime.
-            UsageError: an engine that does not run this bundle, or a wrong number of threads.
+            BundleError: missing, damaged, unsafe, wrongly signed, or made for another runtime.
+            UsageError: an engine that does not run this bundle, a wrong number of threads, no usable key.
             MissingExtraError: the engine is not installed; the message holds the command.
         """
-        bundle = open_bundle(path)
+        bundle = open_bundle(path, public_key)
         try:
             manifest = bundle.manifest
             name = _engine_name(engine, manifest)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edgebert.commands.predict import predict as predict
     from edgebert.commands.profile import profile as profile
     from edgebert.commands.quickstart import quickstart as quickstart
+    from edgebert.commands.sign import sign as sign
     from edgebert_runtime.model import EdgeModel as EdgeModel
 
 __version__ = "0.1.0"
@@ -44,6 +45,7 @@ __all__ = [
     "predict",
     "profile",
     "quickstart",
+    "sign",
 ]
 
 

@@ -134,7 +134,7 @@ def test_missing_and_extra_entries(tmp_path: Path) -> None:
     assert "lists 'model.onnx', which is missing" in refused(rewritten(write_small(path), model=None))
     assert "holds 'extra', which the manifest does not list" in refused(rewritten(write_small(path), extra=b"x"))
     assert "holds no manifest.json" in refused(rewritten(write_small(path), manifest=None))
-    assert "cannot check signatures" in refused(rewritten(write_small(path), signature=b"x" * 64))
+    assert "give the public key" in refused(rewritten(write_small(path), signature=b"x" * 64))
 
 
 def test_a_newer_schema(small: Path) -> None:
@@ -153,7 +153,7 @@ def test_wrong_manifest(small: Path) -> None:
         ({"model.onnx": b""}, "holds no golden.jsonl"),
         ({"golden.jsonl": b""}, "exactly one entry named model"),
         ({"golden.jsonl": b"", "model.onnx": b"", "model.tflite": b""}, "exactly one entry named model"),
-        ({"golden.jsonl": b"", "model.onnx": b"", "signature": b""}, "cannot check signatures"),
+        ({"golden.jsonl": b"", "model.onnx": b"", "signature": b""}, "'signature', which is missing"),
         ({"golden.jsonl": b"", "model.onnx": b"", "../x": b""}, "not allowed"),
     ],
 )

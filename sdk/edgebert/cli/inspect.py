@@ -9,13 +9,14 @@ from typing import Any
 import click
 
 from edgebert.cli.base import Command, print_json
-from edgebert.cli.options import PATH
+from edgebert.cli.options import PATH, public_key_option
 
 
 @click.command("inspect", cls=Command, short_help="What a bundle is: labels, sizes, numbers, where it came from.")
 @click.argument("bundle", type=PATH)
+@public_key_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(bundle: Path, as_json: bool) -> None:
+def command(bundle: Path, public_key: Path | None, as_json: bool) -> None:
     """Check a bundle completely and describe it.
 
     \b
@@ -24,7 +25,7 @@ def command(bundle: Path, as_json: bool) -> None:
     """
     import edgebert
 
-    found = edgebert.inspect(bundle)
+    found = edgebert.inspect(bundle, public_key=public_key)
     if as_json:
         print_json(found)
     else:

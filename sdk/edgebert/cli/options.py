@@ -53,6 +53,8 @@ column_options = _stack(
     option("--label-column", str, "NAME", "Column of the label. Found by itself if it is called label."),
 )
 
+public_key_option = option("--public-key", PATH, "FILE", "Public key, in PEM, of a signed bundle.")
+
 data_options = _stack(
     option("--data", str, "DIR", "Folder with train, dev (or validation) and test files, or a dataset's name."),
     option("--train", PATH, "FILE", "Training file (CSV, TSV, JSON lines, .gz of these, Parquet)."),

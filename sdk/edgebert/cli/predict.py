@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgebert.cli.base import Command, clean_stdout, print_json
-from edgebert.cli.options import PATH, option
+from edgebert.cli.options import PATH, option, public_key_option
 
 if TYPE_CHECKING:
     from edgebert_runtime.decode import Prediction
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @option("--file", PATH, "FILE", "Texts from a file: one a line, or a data file with a text column.")
 @option("--text-column", str, "NAME", "Column of the text in a data file. Found by itself if it is called text.")
 @option("--text-pair-column", str, "NAME", "Column of the second text, for pairs.")
+@public_key_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all predictions.")
 def command(
     bundle: Path,
@@ -31,6 +32,7 @@ def command(
     file: Path | None,
     text_column: str | None,
     text_pair_column: str | None,
+    public_key: Path | None,
     as_json: bool,
 ) -> None:
     """Print the label, its probability and the text, with tabs between, a line for each text.
@@ -51,7 +53,7 @@ def command(
         raise UsageError("give texts or --file, not both.")
     typing = not text and file is None and sys.stdin.isatty()
     with clean_stdout():
-        model = EdgeModel.load(bundle)
+        model = EdgeModel.load(bundle, public_key=public_key)
     with model:
         texts = _texts(model, text, file, text_column, text_pair_column, typing)
         found = answers(model, texts, batch_size=1 if typing else 32)

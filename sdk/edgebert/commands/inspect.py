@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 
-def inspect(bundle: str | Path) -> dict[str, Any]:
+def inspect(bundle: str | Path, *, public_key: str | Path | None = None) -> dict[str, Any]:
     """Verify a bundle and describe it. The model is not run, and no engine is needed.
+
+    Args:
+        public_key: of a signed bundle, in PEM.
 
     Returns:
         the manifest's fields, and `path`, `size` (bytes of the file), `parts` (bytes of the model, tokenizer, test
@@ -17,7 +20,7 @@ def inspect(bundle: str | Path) -> dict[str, Any]:
     """
     from edgebert_runtime.bundle import open_bundle
 
-    with open_bundle(bundle) as opened:
+    with open_bundle(bundle, public_key) as opened:
         manifest = opened.manifest
         parts = {"model": manifest.files[opened.model_name].size, "tokenizer": 0, "golden": 0, "card": 0, "other": 0}
         for name, info in manifest.files.items():

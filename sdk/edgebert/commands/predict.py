@@ -24,12 +24,14 @@ def predict(
     file: str | Path | None = None,
     text_column: str | None = None,
     text_pair_column: str | None = None,
+    public_key: str | Path | None = None,
 ) -> list[Prediction]:
     """Answer texts with a bundle.
 
     Args:
         text: one text, a pair as a tuple, or a list of either.
         file: a file of texts instead: one a line (a pair with a tab between), or any data file.
+        public_key: of a signed bundle, in PEM.
     Raises:
         UsageError: neither or both of `text` and `file` are given.
         BundleError, DataError: the bundle or the texts cannot be used.
@@ -39,7 +41,7 @@ def predict(
     texts: list[Text] = [text] if isinstance(text, str) or _is_pair(text) else list(text)  # type: ignore[list-item]
     if bool(texts) == (file is not None):
         raise UsageError("say what to predict: give texts, or a file of them, and not both.")
-    with EdgeModel.load(bundle) as model:
+    with EdgeModel.load(bundle, public_key=public_key) as model:
         source = texts if file is None else read_file(file, takes_pairs(model), text_column, text_pair_column)
         return [prediction for _, prediction in answers(model, source)]
 

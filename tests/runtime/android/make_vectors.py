@@ -28,6 +28,7 @@ from edgebert_runtime.bundle import open_bundle
 from edgebert_runtime.errors import BundleError, EdgeBertError
 from edgebert_runtime.manifest import parse_json, to_bytes
 from edgebert_runtime.model import EdgeModel
+from edgebert_runtime.signing import sign
 
 STRANGE = ("İstanbul", "ﬁne", "中国", "don't", "ΣΑΣ", "👋🏽", "é")
 WORDS = [*(word.removeprefix("##") for word in graphs.VOCABULARY[5:]), *STRANGE]
@@ -261,15 +262,11 @@ def signed(folder: Path, source: Path) -> dict[str, str]:
         openssl("ec", "-in", folder / f"{name}.pem", "-pubout", "-outform", "DER", "-out", folder / f"{name}.der")
     with Archive(source) as opened:
         entries: dict[str, Any] = {name: opened.read(name) for name in opened.entries}
-    (folder / "manifest.json").write_bytes(entries["manifest.json"])
-    openssl("dgst", "-sha256", "-sign", folder / "key.pem", "-out", folder / "signature", folder / "manifest.json")
-    write_archive(folder / "signed.edgebert", entries | {"signature": (folder / "signature").read_bytes()})
+    signature = sign(entries["manifest.json"], folder / "key.pem")
+    write_archive(folder / "signed.edgebert", entries | {"signature": signature})
     write_archive(folder / "nonsense.edgebert", entries | {"signature": b"nonsense"})
     renamed = to_bytes(json.loads(entries["manifest.json"]) | {"name": "another"})
-    write_archive(
-        folder / "another.edgebert",
-        entries | {"manifest.json": renamed, "signature": (folder / "signature").read_bytes()},
-    )
+    write_archive(folder / "another.edgebert", entries | {"manifest.json": renamed, "signature": signature})
     return {"folder": str(folder), "unsigned": str(source)}
 
 
