@@ -11,6 +11,7 @@ from typing import Any
 from edgebert_runtime.errors import BundleError, UsageError, require
 
 EXTRA = "sign"
+MAKE_KEY = "openssl ecparam -name prime256v1 -genkey -noout -out KEY"
 
 
 def sign(manifest: bytes, private_key: str | Path) -> bytes:
@@ -61,9 +62,6 @@ def check_signature(manifest: bytes, signature: bytes | None, public_key: str | 
         key.verify(signature, manifest, ec.ECDSA(hashes.SHA256()))
     except require("cryptography.exceptions", EXTRA).InvalidSignature:
         raise BundleError("its signature is not of this manifest by the public key given") from None
-
-
-MAKE_KEY = "openssl ecparam -name prime256v1 -genkey -noout -out KEY"
 
 
 def _cryptography() -> tuple[Any, Any, Any]:

