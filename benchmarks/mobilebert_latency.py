@@ -27,10 +27,12 @@ import torch
 from torch import nn
 
 from edgebert.models.mobilebert import PRESETS, MobileBert
+from edgebert.tasks.heads import Head
 from edgebert_converters.base import Artifact, ExportableModel, Precision, converter
 from edgebert_converters.packager import write_bundle
 from edgebert_converters.verify import engine_for, reference, verify
 from edgebert_runtime.features import WordPiece
+from edgebert_runtime.outputs import Outputs, OutputSpec, flat
 
 LENGTH = 128
 FORMATS = ("onnx", "tflite", "executorch")
@@ -69,22 +71,31 @@ def exportable(name: str, module: nn.Module) -> ExportableModel:
     return ExportableModel(
         name=name,
         task="classification",
-        labels=("no", "yes"),
+        outputs=(OutputSpec("logits", 2, labels=("no", "yes")),),
         student=name,
         module=module.eval(),
         featurizer=featurizer(),
         buckets=(LENGTH,),
-        dev_texts=texts(16),
-        score=lambda logits: float(np.isfinite(logits).all()),
+        asked=texts(16),
+        pieces=texts(16),
+        score=lambda outputs: float(np.isfinite(flat(outputs)).all()),
+        agree=same_labels,
+        settings=lambda outputs: {},
         metric="finite",
     )
+
+
+def same_labels(ours: Outputs, theirs: Outputs) -> float:
+    """Share of texts with the same best label."""
+    first, second = (np.asarray(outputs["logits"]).argmax(axis=1) for outputs in (ours, theirs))
+    return float((first == second).mean())
 
 
 def mobilebert(preset: str, layers: int | None) -> ExportableModel:
     """Random weights: each linear keeps the size of what goes through it, and the logits get a deviation of 3."""
     torch.manual_seed(0)
     config = PRESETS[preset] if layers is None else replace(PRESETS[preset], layers=layers)
-    module = MobileBert(config, 2).eval()
+    module = MobileBert(config, (Head("logits", 2, "classes"),)).eval()
     with torch.no_grad():
         for layer in module.modules():
             if isinstance(layer, nn.Linear):
@@ -94,8 +105,8 @@ def mobilebert(preset: str, layers: int | None) -> ExportableModel:
             elif hasattr(layer, "dense") and hasattr(layer, "norm"):
                 layer.norm.weight.fill_(0.7)  # a residual sum would otherwise double in every layer
         model = exportable(preset, module)
-        deviation = float(reference(model).logits[: len(model.dev_texts)].std())
-        module.classifier.weight.mul_(3.0 / deviation)
+        deviation = float(np.asarray(reference(model).answers["logits"]).std())
+        module.get_submodule("heads.logits").weight.mul_(3.0 / deviation)
     return model
 
 

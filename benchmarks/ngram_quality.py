@@ -22,6 +22,7 @@ import edgebert
 from edgebert.console import note
 from edgebert.data import Columns, Row, load_splits
 from edgebert.provenance import versions
+from edgebert.tasks import get_task
 
 
 def main() -> None:
@@ -54,7 +55,7 @@ def measure(task: str, out: Path, peers: bool) -> dict[str, Any]:
     row |= {"n": found["n"], "native": found["accuracy"], "size": path.stat().st_size}
     row["retention"] = row["native"] / row["teacher"]
     if peers:
-        splits = load_splits(data, None, None, None, Columns(None, None, None))
+        splits = load_splits(data, None, None, None, Columns(), get_task("classification"))
         train, dev, test = (plain(rows) for rows in (splits.train, splits.dev, splits.test))
         for peer in (fasttext(train, dev), model2vec(train, dev, teacher), tfidf(train, dev)):
             note(f"{task}: {peer.name}, {peer.setting}, {peer.size / 1e6:.1f} MB")
@@ -64,7 +65,7 @@ def measure(task: str, out: Path, peers: bool) -> dict[str, Any]:
 
 def plain(rows: list[Row]) -> Split:
     """Texts and labels of a split."""
-    return Split([str(row.text) for row in rows], [str(row.label) for row in rows])
+    return Split([str(row.text) for row in rows], [str(row.gold) for row in rows])
 
 
 def markdown(rows: list[dict[str, Any]], facts: dict[str, Any]) -> str:

@@ -22,8 +22,9 @@ import numpy as np
 
 import edgebert
 from edgebert.console import note, table
-from edgebert.data import load_evaluation
+from edgebert.data import Columns, load_evaluation
 from edgebert.provenance import versions
+from edgebert.tasks import get_task
 from edgebert_runtime import EdgeModel
 
 HERE = Path(__file__).resolve().parent
@@ -105,7 +106,8 @@ def run_task(task: str, out: Path, students: Sequence[str]) -> list[dict[str, An
             bundles[student, format] = bundle(run, out / f"{student}-{format}-int8.edgebert", format, "int8")
     torch_scores = {name: edgebert.evaluate(out / name, data=data, teacher=teacher) for name in students}
     base = edgebert.evaluate(teacher, data=data)["accuracy"]
-    latencies = measure(bundles, [row.text for row in load_evaluation(data)[0]][:TEXTS])
+    test, _ = load_evaluation(data, Columns(), get_task("classification"))
+    latencies = measure(bundles, [row.text for row in test][:TEXTS])
     rows = []
     for (name, format), path in bundles.items():
         score = edgebert.evaluate(path, data=data)

@@ -13,10 +13,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
+from edgebert_runtime.decode import Asked, ask, get_decoder
 from edgebert_runtime.errors import EdgeBertError, ExportError, choose, resolve
 from edgebert_runtime.features import Featurizer, Text
+from edgebert_runtime.outputs import GraphSpec, Outputs, OutputSpec
 
 if TYPE_CHECKING:
     import torch
@@ -50,16 +50,24 @@ class Precision(StrEnum):
 
 @dataclass(frozen=True)
 class ExportableModel:
-    """A trained student with everything an export needs. Converters know no tasks: they only call `score`.
+    """A trained student with everything an export needs. Converters know no tasks: they call what is here, and the
+    runtime's decoder of `task`.
 
     Attributes:
         module: in eval mode; forward takes int64 tensors `[batch, per_length * length]` in the order of
-            `featurizer.inputs` and returns `{"logits": float32 [batch, len(labels)]}`.
+            `featurizer.inputs` and returns exactly `outputs` by name, in alphabetical order: float32 `[batch, width]`,
+            or `[batch, length, width]` where an output has a row for each token. If it has a method `unrolled()`, that
+            gives the same network without operators that tflite and executorch lack; `symbolic()`, one with ONNX's own.
         buckets: ascending lengths for the formats without a dynamic length; the last is `featurizer.max_length`.
-        dev_texts: what the exported file is judged on.
-        score: from logits `[len(dev_texts), len(labels)]` to the task's own metric, 0..1, higher is better.
-        metric: the name of that metric.
-        calibration_texts: for int8-static; dev texts are never used to calibrate.
+        outputs: in alphabetical order.
+        asked: whole dev texts; the test vectors are taken from them.
+        pieces: what the network reads of them, in order; the exported file is judged on these.
+        score: from the outputs of `pieces` to the task's own metric, 0..1, higher is better.
+        agree: from the outputs of `pieces`, of two models, to the share of equal decisions, 0..1.
+        settings: from this very file's outputs of `pieces` to what its decoder must know, plain JSON. A key
+            "calibration" goes into the manifest's metrics instead.
+        metric: the name of what `score` gives.
+        calibration_texts: for int8-static, what the network reads of train; dev texts are never used to calibrate.
         metrics: numbers already known about teacher and student; copied into the manifest.
         provenance: recipe, dataset fingerprints, revision; copied into the manifest.
         card: free text for the model card: "description", "data", "limits", "license", "data_license", "author", …
@@ -67,13 +75,16 @@ class ExportableModel:
 
     name: str
     task: str
-    labels: tuple[str, ...]
     student: str
     module: torch.nn.Module
     featurizer: Featurizer
     buckets: tuple[int, ...]
-    dev_texts: tuple[Text, ...]
-    score: Callable[[np.ndarray], float]
+    outputs: tuple[OutputSpec, ...]
+    asked: tuple[Text, ...]
+    pieces: tuple[Text, ...]
+    score: Callable[[Outputs], float]
+    agree: Callable[[Outputs, Outputs], float]
+    settings: Callable[[Outputs], Mapping[str, Any]]
     metric: str = "accuracy"
     calibration_texts: tuple[Text, ...] = ()
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -92,10 +103,24 @@ class ExportableModel:
                 f"{self.name}: the smallest bucket is {self.buckets[0]}, but the model needs a length of at least "
                 f"{self.featurizer.min_length}"
             )
-        if len(self.labels) < 2:
-            raise ExportError(f"{self.name}: a model with {len(self.labels)} label(s) has nothing to decide")
-        if not self.dev_texts:
+        names = [spec.name for spec in self.outputs]
+        if not names or names != sorted(set(names)):
+            raise ExportError(f"{self.name}: outputs must be named, in alphabetical order and each once, not {names}")
+        if not self.asked or not self.pieces:
             raise ExportError(f"{self.name}: there are no dev texts, so an exported file could not be checked")
+
+    def graph(self, shapes: Mapping[str, Any]) -> GraphSpec:
+        """How an engine sees this network in a file that takes `shapes`."""
+        return GraphSpec(self.featurizer.inputs, self.outputs, shapes)
+
+    def ask(self, texts: Sequence[Text], settings: Mapping[str, Any]) -> Asked:
+        """The texts as the bundle will be asked them: cut into what the network reads.
+
+        Raises:
+            UsageError: the runtime has no decoder for the task.
+        """
+        labels = {spec.name: spec.labels for spec in self.outputs if spec.labels}
+        return ask(get_decoder(self.task), texts, self.featurizer, labels, settings)
 
 
 @dataclass(frozen=True)
@@ -200,8 +225,3 @@ def check_keep_float(model: ExportableModel, keep_float: frozenset[str]) -> None
     unknown = sorted(keep_float - {name for name, _ in model.module.named_modules()})
     if unknown:
         raise ExportError(f"{model.name} has no module named {unknown[0]!r} to keep in float")
-
-
-def is_pair(texts: Sequence[Text]) -> bool:
-    """Whether these are pairs of texts."""
-    return bool(texts) and isinstance(texts[0], tuple)

@@ -6,21 +6,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgebert_converters.base import Artifact, ExportableModel
-from edgebert_converters.verify import Verification
+from edgebert_runtime.outputs import OutputSpec
 
 UNSTATED = "not stated: fill this in before you ship the model"
+LABELS = 20  # of one output that are named
 
 
 def model_card(
     model: ExportableModel,
     artifact: Artifact,
-    verification: Verification,
+    exported: Mapping[str, Any],
     sizes: Mapping[str, int],
     created: str,
 ) -> str:
     """The card, in Markdown.
 
     Args:
+        exported: the manifest's numbers about the exported file.
         sizes: bytes of each file of the bundle.
     """
     card = {key: str(value) for key, value in model.card.items()}
@@ -29,7 +31,7 @@ def model_card(
         card.get("description", f"A {model.student} student for {model.task}, made with EdgeBERT."),
         _what(model, artifact, created),
         "## Data\n\n" + card.get("data", UNSTATED[:1].upper() + UNSTATED[1:] + "."),
-        _metrics(model, verification),
+        _metrics(model, exported),
         _sizes(sizes),
         _limits(model, artifact, card.get("limits")),
         _licence(card),
@@ -40,10 +42,9 @@ def model_card(
 def _what(model: ExportableModel, artifact: Artifact, created: str) -> str:
     shapes = artifact.shapes
     lengths = ", ".join(map(str, shapes["lengths"])) if shapes["lengths"] else f"any up to {shapes['max_length']}"
-    shown = ", ".join(model.labels[:20]) + (f" and {len(model.labels) - 20} more" if len(model.labels) > 20 else "")
     rows = [
         ("task", model.task),
-        ("labels", f"{len(model.labels)}: {shown}"),
+        *((f"output {spec.name}", _output(spec)) for spec in model.outputs),
         ("student", model.student),
         ("format", artifact.format),
         ("precision", str(artifact.precision)),
@@ -55,12 +56,22 @@ def _what(model: ExportableModel, artifact: Artifact, created: str) -> str:
     return "## What it is\n\n" + _table(("", ""), rows)
 
 
-def _metrics(model: ExportableModel, verification: Verification) -> str:
+def _output(spec: OutputSpec) -> str:
+    """What an output holds; of many labels the first."""
+    numbers = f"{spec.width} number{'s' * (spec.width > 1)} a {'token' if spec.per_token else 'text'}"
+    shown = ", ".join(spec.labels[:LABELS])
+    more = f" and {len(spec.labels) - LABELS} more" if len(spec.labels) > LABELS else ""
+    return f"{numbers}: {shown}{more}" if spec.labels else numbers
+
+
+def _metrics(model: ExportableModel, exported: Mapping[str, Any]) -> str:
+    calibration = {"calibration": exported.get("calibration", {})}
     rows = [
-        (f"{model.metric} of this file on {len(model.dev_texts)} dev texts", f"{verification.metric:.4f}"),
-        (f"{model.metric} of the student before export", f"{verification.float_metric:.4f}"),
-        ("same answer as before export", f"{verification.agreement:.4f}"),
-        ("largest difference of a logit", f"{verification.max_difference:.4g}"),
+        (f"{model.metric} of this file on {len(model.asked)} dev texts", f"{exported[model.metric]:.4f}"),
+        (f"{model.metric} of the student before export", f"{exported[f'float_{model.metric}']:.4f}"),
+        ("same answer as before export", f"{exported['agreement']:.4f}"),
+        ("largest difference of a number of an output", f"{exported['max_difference']:.4g}"),
+        *sorted(_flat(calibration).items()),
         *sorted(_flat(model.metrics).items()),
     ]
     return "## Metrics\n\n" + _table(("measured", "value"), rows)
@@ -85,7 +96,7 @@ def _sizes(sizes: Mapping[str, int]) -> str:
 def _limits(model: ExportableModel, artifact: Artifact, stated: str | None) -> str:
     limits = [stated] if stated else []
     limits.append(f"Texts longer than {model.featurizer.max_length} units of the featurizer are cut there.")
-    limits.append("It always answers with one of its labels, also for texts that belong to none of them.")
+    limits.append("It answers every text, also one that is like nothing it was trained on.")
     limits.append(f"The numbers above were measured with {artifact.requires.get('package')} on the exporting machine.")
     limits.append("golden.jsonl holds texts of the dev set: do not ship the bundle if those are secret.")
     return "## Limits\n\n" + "\n".join(f"- {item}" for item in limits)

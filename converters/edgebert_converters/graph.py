@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -21,8 +22,10 @@ INT8 = (Precision.INT8, Precision.INT8_STATIC)
 SMALL_TABLE_WEIGHTS = 1 << 12
 
 # A linear layer that only ever sees one vector a text (a classifier, the MLP after an embedding bag) does too
-# little work for int8 arithmetic to pay: below this many weights it stays float in every format.
+# little work for int8 arithmetic to pay: below this many weights it stays float in every format. So does a head that
+# sees each token (tags): what it would save is nothing, and its error goes straight into the answer.
 SMALL_HEAD_WEIGHTS = 1 << 18
+HEADS = "heads."  # where a network keeps its heads
 
 
 def quantize_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -61,6 +64,21 @@ class Int8Embedding(nn.Module):
     def weight(self) -> torch.Tensor:
         """The whole table in float, for a network that slices it (positions) instead of looking rows up."""
         return self.rows.to(torch.float32) * self.scale
+
+
+def unrolled(model: ExportableModel) -> ExportableModel:
+    """The model for a format without recurrent operators: its module's `unrolled()`, if it has that, else as it is."""
+    return _variant(model, "unrolled")
+
+
+def symbolic(model: ExportableModel) -> ExportableModel:
+    """The model for ONNX, which has recurrent operators: its module's `symbolic()`, if it has that, else as it is."""
+    return _variant(model, "symbolic")
+
+
+def _variant(model: ExportableModel, method: str) -> ExportableModel:
+    make: Callable[[], nn.Module] | None = getattr(model.module, method, None)
+    return model if make is None else replace(model, module=make().eval())
 
 
 def prepare(
@@ -120,7 +138,7 @@ class Positional(nn.Module):
         self.module = module
 
     def forward(self, *inputs: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Ids `[batch, per_length * length]` each, to {"logits": [batch, classes]}."""
+        """Ids `[batch, per_length * length]` each, to the outputs by name."""
         outputs: dict[str, torch.Tensor] = self.module(*inputs)
         return outputs
 
@@ -165,7 +183,7 @@ def linears(module: nn.Module) -> Iterator[tuple[str, nn.Linear]]:
 
 
 def small_heads(model: ExportableModel) -> frozenset[str]:
-    """Names of small linear layers that see one vector a text; see `SMALL_HEAD_WEIGHTS`."""
+    """Names of small linear layers that see one vector a text or are heads; see `SMALL_HEAD_WEIGHTS`."""
     seen: dict[str, int] = {}
 
     def note(name: str, argument: torch.Tensor) -> None:
@@ -173,7 +191,7 @@ def small_heads(model: ExportableModel) -> frozenset[str]:
 
     _watch(model, nn.Linear, note)
     small = {name for name, layer in linears(model.module) if layer.weight.numel() <= SMALL_HEAD_WEIGHTS}
-    return frozenset(name for name in small if seen.get(name) == 2)
+    return frozenset(name for name in small if seen.get(name) == 2 or name.startswith(HEADS))
 
 
 def _watch(model: ExportableModel, kind: type[nn.Module], note: Callable[[str, torch.Tensor], object]) -> None:
@@ -204,7 +222,7 @@ class NamedForward(nn.Module):
         self.names = names
 
     def forward(self, **inputs: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Inputs `[1, per_length * length]` by name to {"logits": [1, classes]}."""
+        """Inputs `[1, per_length * length]` by name to the outputs by name."""
         outputs: dict[str, torch.Tensor] = self.module(*(inputs[name] for name in self.names))
         return outputs
 

@@ -8,7 +8,7 @@ The call, stable:
         format: str = "auto",                          # a name in CONVERTERS, "auto" or "all"
         precision: str = "auto",                       # "auto" or a value of Precision
         max_size: int | None = None,                   # bytes of the bundle
-        max_drop: float = 0.01,                        # of the task's metric over model.dev_texts, 0..1
+        max_drop: float = 0.01,                        # of the task's metric over model.pieces, 0..1
         out: str | Path = ...,                         # a file; a folder for format "all"
         log: Callable[[str], None] = ...,              # progress and tables, one call a line; default stderr
         created: str | None = None,                    # ISO 8601 time for the manifests; default now
@@ -122,7 +122,7 @@ def export_model(
     chosen = _precision(precision)
     _check_out(out, format)
     usable = _usable(model, formats, chosen, explicit=format not in ("auto", "all"), log=log)
-    log(f"checking {model.name} in torch on {len(model.dev_texts)} dev texts")
+    log(f"checking {model.name} in torch on {len(model.asked)} dev texts")
     known = reference(model)
     log(f"{model.metric} {known.metric:.4f} in fp32; at most {max_drop:.4f} may be lost")
     with _workplace(out) as work:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from edgebert_converters.base import Artifact, ExportableModel
 from edgebert_converters.quiet import quiet
-from edgebert_converters.verify import Reference, engine_for, run_alone
+from edgebert_converters.verify import Reference, engine_for, run
 from edgebert_runtime.engines import Engine, TextEngine
 from edgebert_runtime.features import Text
 
@@ -18,7 +18,7 @@ FEWEST_ROUNDS = 3
 
 
 def measure(artifacts: Mapping[str, Artifact], model: ExportableModel, known: Reference) -> dict[str, float]:
-    """Median milliseconds of one dev text (text to logits, batch 1), by the name of the artifact.
+    """Median milliseconds of one dev text (text to outputs, batch 1), by the name of the artifact.
 
     The files take turns text by text, so that a busy moment of the machine hits all of them.
     """
@@ -48,4 +48,4 @@ def measure(artifacts: Mapping[str, Artifact], model: ExportableModel, known: Re
 
 def _answer(engine: Engine, text: Text, model: ExportableModel, artifact: Artifact) -> None:
     features = [] if isinstance(engine, TextEngine) else model.featurizer([text])
-    run_alone(engine, artifact, model, [text], features)
+    run(engine, artifact, model, [text], features)

@@ -50,9 +50,11 @@ class NativeConverter:
         check_precision(self, precision)
         if not isinstance(model.featurizer, NgramFeaturizer):
             raise ExportError("the native format is for n-gram students; choose another --format")
+        if len(model.outputs) != 1 or model.outputs[0].per_token:
+            raise ExportError("the native format holds one answer a text; choose another --format")
         path = directory / f"model{self.suffix}"
         try:
-            path.write_bytes(encode(model.module, model.featurizer, len(model.labels), BITS[precision]))
+            path.write_bytes(encode(model.module, model.featurizer, model.outputs[0].width, BITS[precision]))
         except OSError as error:
             raise EdgeBertError(f"cannot write {path}: {error.strerror or error}") from error
         longest = model.featurizer.max_length
@@ -80,6 +82,7 @@ def encode(module: Any, featurizer: NgramFeaturizer, classes: int, bits: int) ->
     """The file of an n-gram network.
 
     Args:
+        classes: how many numbers it gives for a text; of a regression that is one.
         module: `tables` (embeddings, row 0 for padding), `linear`, `hidden` and `output` (or None), `config` with
             `single`, `spelled`, `pair` and `pooling`, and `spelling(channel)`: see edgebert.models.ngram.
     """

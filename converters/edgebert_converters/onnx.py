@@ -49,7 +49,7 @@ class OnnxConverter:
         from edgebert_converters import graph
 
         path = directory / f"model{self.suffix}"
-        module = graph.prepare(model, precision, keep_float)
+        module = graph.prepare(graph.symbolic(model), precision, keep_float)
         _check_size(model, precision, graph.weight_bytes(module))
         kept = keep_float | graph.small_heads(model) if precision in graph.INT8 else frozenset()
         with quiet(f"onnx export of {model.name}"):
@@ -98,7 +98,7 @@ def _export(model: ExportableModel, module: Any) -> onnx.ModelProto:
         graph.Positional(module).eval(),
         graph.example_inputs(model, graph.example_length(model), 2, torch.int64),
         input_names=[spec.name for spec in model.featurizer.inputs],
-        output_names=["logits"],
+        output_names=[spec.name for spec in model.outputs],
         dynamic_shapes=graph.dynamic_length(model, Dim("batch")),
         opset_version=OPSET,
         dynamo=True,

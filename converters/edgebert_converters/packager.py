@@ -13,12 +13,14 @@ import numpy as np
 
 from edgebert_converters.base import Artifact, ExportableModel
 from edgebert_converters.card import model_card
-from edgebert_converters.verify import Verification, awkward_texts, engine_for, run_alone
+from edgebert_converters.verify import Verification, awkward_texts, engine_for, run
 from edgebert_runtime.bundle import write_bundle_file
-from edgebert_runtime.decode import DECODERS
-from edgebert_runtime.errors import ExportError, choose
+from edgebert_runtime.decode import get_decoder
+from edgebert_runtime.errors import ExportError
 from edgebert_runtime.features import Text
+from edgebert_runtime.golden import vector
 from edgebert_runtime.manifest import Manifest, Shapes, TensorInfo, input_tensors
+from edgebert_runtime.outputs import OutputSpec, outputs_of
 
 GOLDEN_DEV = 16  # test vectors taken from the dev texts; the awkward texts come on top
 ID_TYPES = {"onnx": "int64", "tflite": "int32", "executorch": "int64", "native": "int32"}
@@ -40,31 +42,33 @@ def write_bundle(
         EdgeBertError: `path` cannot be written; what stood there is untouched.
     """
     created = created or datetime.now(UTC).isoformat(timespec="seconds")
-    exported = _exported(artifact, verification, model)
+    settings = plain(model.settings(verification.answers))
+    calibration = settings.pop("calibration", None)
+    exported = _exported(artifact, verification, model) | ({"calibration": calibration} if calibration else {})
     manifest = Manifest(
         name=model.name,
         task=model.task,
-        labels=model.labels,
         max_length=model.featurizer.max_length,
         student=re.sub(r"[^A-Za-z0-9._-]+", "-", model.student),
         format=artifact.format,
         precision=str(artifact.precision),
         inputs=input_tensors(model.featurizer.inputs, ID_TYPES[artifact.format], artifact.shapes["batch"]),
-        outputs=(TensorInfo("logits", "float32", (artifact.shapes["batch"] or "batch", len(model.labels))),),
+        outputs=tuple(_output(spec, artifact.shapes["batch"]) for spec in model.outputs),
         shapes=Shapes.from_json(dict(artifact.shapes)),
         featurizer=dict(artifact.featurizer or model.featurizer.spec()),
         created=created,
+        settings=settings,
         metrics={**plain(model.metrics), "exported": exported},
         provenance={**plain(model.provenance), "kept_float": list(artifact.kept)},
         requires=dict(artifact.requires),
     )
     entries: dict[str, bytes | Path] = {
         artifact.path.name: artifact.path,
-        "golden.jsonl": golden(artifact, model),
+        "golden.jsonl": golden(artifact, model, settings),
         **({} if artifact.featurizer else model.featurizer.files()),
     }
     sizes = {name: len(entry) if isinstance(entry, bytes) else entry.stat().st_size for name, entry in entries.items()}
-    entries["MODEL_CARD.md"] = model_card(model, artifact, verification, sizes, created).encode("utf-8")
+    entries["MODEL_CARD.md"] = model_card(model, artifact, exported, sizes, created).encode("utf-8")
     write_bundle_file(path, manifest, entries)
     return path
 
@@ -77,43 +81,47 @@ def _exported(artifact: Artifact, verification: Verification, model: ExportableM
         "drop": verification.drop,
         "agreement": verification.agreement,
         "max_difference": verification.max_difference,
-        "dev_texts": len(model.dev_texts),
+        "dev_texts": len(model.asked),
         "model_bytes": artifact.size,
     }
 
 
-def golden(artifact: Artifact, model: ExportableModel) -> bytes:
+def _output(spec: OutputSpec, batch: int | None) -> TensorInfo:
+    """How a manifest names an output of a graph."""
+    rows = ("length",) if spec.per_token else ()
+    return TensorInfo(spec.name, "float32", (batch or "batch", *rows, spec.width), labels=spec.labels)
+
+
+def golden(artifact: Artifact, model: ExportableModel, settings: Mapping[str, Any]) -> bytes:
     """The test vectors, JSON lines, computed by the exported file in its own engine, one text at a time.
+
+    Args:
+        settings: the decoder's, as in the manifest.
 
     Raises:
         ExportError: the engine fails.
-        UsageError: a task without a decoder in the runtime.
     """
-    decode = DECODERS[choose("task", model.task, DECODERS)]
-    texts = golden_texts(model)
-    features = model.featurizer(texts)
+    decoder, inputs = get_decoder(model.task), model.featurizer.inputs
+    asked = model.ask(golden_texts(model), settings)
+    features = model.featurizer(asked.read)
     engine = engine_for(artifact, model)
     try:
-        logits = run_alone(engine, artifact, model, texts, features)
+        outputs = run(engine, artifact, model, asked.read, features)
     finally:
         engine.close()
-    lines = []
-    for text, item, row, answer in zip(texts, features, logits, decode(logits, model.labels), strict=True):
-        vector = {
-            "text": list(text) if isinstance(text, tuple) else text,
-            "ids": {spec.name: item[spec.name].tolist() for spec in model.featurizer.inputs},
-            "logits": [float(value) for value in row],
-            "label": answer.label,
-            "probability": answer.probability,
-        }
-        lines.append(json.dumps(vector, ensure_ascii=False) + "\n")
-    return "".join(lines).encode("utf-8")
+    items: list[list[Any]] = [[] for _ in asked.texts]
+    owners = range(len(features)) if asked.pieces is None else [piece.owner for piece in asked.pieces]
+    for index, owner in enumerate(owners):
+        items[owner].append((features[index], outputs_of(outputs, index)))
+    answers, margins = decoder.decode(outputs, asked), decoder.margins(outputs, asked)
+    vectors = [vector(*each, inputs) for each in zip(asked.texts, items, answers, margins, strict=True)]
+    return "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in vectors).encode("utf-8")
 
 
 def golden_texts(model: ExportableModel) -> list[Text]:
     """16 dev texts, evenly spread (repeated if there are fewer), then the awkward ones."""
-    count = len(model.dev_texts)
-    chosen = [model.dev_texts[index * count // GOLDEN_DEV] for index in range(GOLDEN_DEV)]
+    count = len(model.asked)
+    chosen = [model.asked[index * count // GOLDEN_DEV] for index in range(GOLDEN_DEV)]
     return [*chosen, *awkward_texts(model)]
 
 
@@ -138,5 +146,7 @@ def plain(value: Mapping[str, Any]) -> dict[str, Any]:
     try:
         copied: dict[str, Any] = json.loads(json.dumps(dict(value), default=convert, allow_nan=False))
     except (TypeError, ValueError) as error:
-        raise ExportError(f"the metrics or provenance of the model cannot be written as JSON: {error}") from error
+        raise ExportError(
+            f"the metrics, settings or provenance of the model cannot be written as JSON: {error}"
+        ) from error
     return copied

@@ -1,7 +1,7 @@
 """Which linear layers int8 hurts most, found in torch without exporting anything.
 
 A linear in dynamic int8 is imitated: weights rounded per output channel, activations rounded with one scale a call.
-Each group of layers is rounded alone on a sample of dev texts; the mean change of the logits is its sensitivity.
+Each group of layers is rounded alone on a sample of dev texts; how much the outputs change is its sensitivity.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from torch import nn
 
 from edgebert_converters import graph
 from edgebert_converters.base import ExportableModel
-from edgebert_converters.verify import Reference, torch_logits
+from edgebert_converters.verify import Reference, torch_outputs
 from edgebert_runtime.features import Features
+from edgebert_runtime.outputs import flat, take
 
 SAMPLE = 64
 SINGLE_GROUPS = 24  # up to so many layers each is a group of its own; beyond, a block of the network is one
@@ -47,7 +48,7 @@ def rank_groups(model: ExportableModel, known: Reference) -> list[tuple[str, ...
     change = {}
     for group in layer_groups(model):
         with imitated_int8(model.module, group):
-            change[group] = float(np.abs(torch_logits(model, features) - expected).mean())
+            change[group] = float(np.abs(flat(torch_outputs(model, features)) - expected).sum())
     return sorted(change, key=lambda group: -change[group])
 
 
@@ -55,13 +56,15 @@ def imitated_drop(model: ExportableModel, known: Reference, kept: frozenset[str]
     """The drop of the metric on all dev texts if every linear but `kept` (and the small heads) were int8."""
     rounded = [name for group in layer_groups(model) for name in group if name not in kept]
     with imitated_int8(model.module, rounded):
-        logits = torch_logits(model, known.features[: known.dev])
-    return known.metric - float(model.score(logits))
+        answers = torch_outputs(model, known.features[: known.dev])
+    return known.metric - float(model.score(answers))
 
 
 def _sample(known: Reference) -> tuple[list[Features], np.ndarray]:
-    chosen = [index * known.dev // SAMPLE for index in range(SAMPLE)] if known.dev > SAMPLE else range(known.dev)
-    return [known.features[index] for index in chosen], known.logits[list(chosen)]
+    """Features of some of dev, and torch's outputs of them in one row."""
+    count = min(SAMPLE, known.dev)
+    chosen = [index * known.dev // count for index in range(count)]
+    return [known.features[index] for index in chosen], flat(take(known.outputs, chosen))
 
 
 @contextlib.contextmanager

@@ -56,7 +56,7 @@ def _most_rows(model: ExportableModel, budget: int, precision: Precision) -> tup
 
     def fits(candidate: ExportableModel) -> bool:
         assert isinstance(candidate.featurizer, NgramFeaturizer)
-        size = len(encode(candidate.module, candidate.featurizer, len(model.labels), BITS[precision]))
+        size = len(encode(candidate.module, candidate.featurizer, model.outputs[0].width, BITS[precision]))
         return size + OVERHEAD <= budget
 
     if fits(model):

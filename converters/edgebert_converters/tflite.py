@@ -45,6 +45,7 @@ class TfliteConverter:
                 require(package, "tflite")
         from edgebert_converters import graph
 
+        model = graph.unrolled(model)
         path = directory / f"model{self.suffix}"
         module = graph.prepare(model, precision, keep_float)
         size = graph.weight_bytes(module)

@@ -1,29 +1,31 @@
 """The exported file against torch: first numbers, then the task's own metric.
 
-The file runs in the runtime's own engine, on the dev texts one at a time (as on a device) and on texts that break
-exports: long, empty, emoji, and a batch of very different lengths where the format takes batches.
+The file runs in the runtime's own engine, on what the network reads of the dev texts, one at a time (as on a device),
+and on texts that break exports: long, empty, emoji, and a batch of very different lengths where the format takes
+batches.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from edgebert_converters.base import Artifact, ExportableModel, Precision, is_pair
+from edgebert_converters.base import Artifact, ExportableModel, Precision
 from edgebert_converters.quiet import quiet
-from edgebert_runtime.engines import Engine, TextEngine, load_engine
+from edgebert_runtime.engines import Engine, TextEngine, batch_shape, load_engine
 from edgebert_runtime.errors import BundleError, ExportError
-from edgebert_runtime.features import Features, Text, length_of, pad
+from edgebert_runtime.features import Features, Text
 from edgebert_runtime.inference import infer
+from edgebert_runtime.outputs import Outputs, join, take
 
 BATCH = 32
 MIXED = 8
 
-# An fp32 export computes the same as torch in another order; more than this (relative to the largest logit) is a
-# wrong graph, whatever the metric says.
+# An fp32 export computes the same as torch in another order; more than this (relative to the largest number of an
+# output) is a wrong graph, whatever the metric says.
 FLOAT_TOLERANCE = 2e-3
 
 AWKWARD = (
@@ -42,18 +44,23 @@ class Reference:
     """What torch answers in fp32; computed once for all formats.
 
     Attributes:
-        texts: the dev texts, then the awkward ones.
+        texts: what the network reads of the dev texts, then of the awkward ones.
         features: one per text.
-        logits: float32 [texts, classes].
-        dev: how many of the texts are dev texts.
-        metric: the task's metric over the dev texts.
+        outputs: of each text.
+        dev: how many of the texts belong to dev.
+        metric: the task's metric over dev.
     """
 
     texts: tuple[Text, ...]
     features: tuple[Features, ...]
-    logits: np.ndarray
+    outputs: Outputs
     dev: int
     metric: float
+
+    @property
+    def answers(self) -> Outputs:
+        """The outputs of dev."""
+        return take(self.outputs, range(self.dev))
 
 
 @dataclass(frozen=True)
@@ -61,12 +68,13 @@ class Verification:
     """What the check of an exported file found.
 
     Attributes:
-        max_difference: the largest difference of a logit from torch, over all texts.
-        agreement: the share of texts with the same best label as in torch, 0..1.
-        metric: the task's metric of the exported file over the dev texts.
+        max_difference: the largest difference of a number from torch's, over all outputs of all texts.
+        agreement: the share of decisions on dev that are the same as in torch, 0..1.
+        metric: the task's metric of the exported file over dev.
         float_metric: the same of the torch module.
         drop: float_metric - metric; negative if the export happens to be better.
         texts: how many texts were compared.
+        answers: the exported file's own outputs of dev.
     """
 
     max_difference: float
@@ -75,52 +83,86 @@ class Verification:
     float_metric: float
     drop: float
     texts: int
+    answers: Outputs = field(repr=False, compare=False)
 
 
 def awkward_texts(model: ExportableModel) -> tuple[Text, ...]:
-    """Texts that break exports, as pairs where the model takes pairs."""
-    long = " ".join(" ".join(text) if isinstance(text, tuple) else text for text in model.dev_texts[:200])
+    """Texts that break exports, as pairs where the model takes pairs; a task may still cut them."""
+    long = " ".join(" ".join(text) if isinstance(text, tuple) else text for text in model.asked[:200])
     long = (long + " word") * (1 + model.featurizer.max_length * 8 // (len(long) + 5))
     singles = (*AWKWARD, long[: model.featurizer.max_length * 40])
-    if not is_pair(model.dev_texts):
+    if not model.featurizer.pair:
         return singles
     return tuple((first, second) for first, second in zip(singles, reversed(singles), strict=True))
 
 
 def reference(model: ExportableModel) -> Reference:
-    """Run the torch module over the dev texts and the awkward ones.
+    """Run the torch module over what it reads of the dev texts and of the awkward ones.
 
     Raises:
-        ExportError: its logits have another shape than the labels ask for, or are not finite.
+        ExportError: its outputs are not those described, or not finite.
+        UsageError: the runtime has no decoder for the task.
     """
-    texts = (*model.dev_texts, *awkward_texts(model))
-    features = model.featurizer(texts)
-    logits = torch_logits(model, features)
-    if logits.shape != (len(texts), len(model.labels)):
-        raise ExportError(
-            f"{model.name}: the module gives logits of shape {logits.shape} for {len(model.labels)} labels"
-        )
-    if not np.isfinite(logits).all():
-        raise ExportError(f"{model.name}: the torch module gives logits that are not finite; train it again")
-    count = len(model.dev_texts)
-    return Reference(texts, tuple(features), logits, count, float(model.score(logits[:count])))
+    features = model.featurizer(model.pieces)
+    answers = torch_outputs(model, features)
+    awkward = model.ask(awkward_texts(model), model.settings(answers)).read
+    awkward_features = model.featurizer(awkward)
+    return Reference(
+        texts=(*model.pieces, *awkward),
+        features=(*features, *awkward_features),
+        outputs=join([answers, torch_outputs(model, awkward_features)]),
+        dev=len(features),
+        metric=float(model.score(answers)),
+    )
 
 
-def torch_logits(model: ExportableModel, features: Sequence[Features]) -> np.ndarray:
-    """Logits of the torch module, float32 [len(features), classes]; texts of similar length share a batch."""
-    import torch
+class TorchEngine:
+    """The torch module as an engine: its texts are padded and its answers cut as those of an exported file are."""
 
-    inputs = model.featurizer.inputs
-    lengths = [max(model.featurizer.min_length, length_of(item, inputs)) for item in features]
-    order = sorted(range(len(features)), key=lambda index: lengths[index])
-    rows: dict[int, np.ndarray] = {}
-    with torch.no_grad():
-        for start in range(0, len(order), BATCH):
-            members = order[start : start + BATCH]
-            batch = pad([features[index] for index in members], inputs, lengths[members[-1]])
-            output = model.module(*(torch.from_numpy(batch[spec.name]).long() for spec in inputs))["logits"]
-            rows.update(zip(members, output.float().numpy(), strict=True))
-    return np.stack([rows[index] for index in range(len(features))]).astype(np.float32)
+    package = "torch"
+
+    def __init__(self, model: ExportableModel) -> None:
+        self._model = model
+        featurizer = model.featurizer
+        lengths = {"lengths": None, "min_length": featurizer.min_length, "max_length": featurizer.max_length}
+        self.graph = model.graph({"batch": None, **lengths})
+
+    def run(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """See `Engine.run`.
+
+        Raises:
+            ExportError: the module's outputs are not those described, or not finite.
+        """
+        import torch
+
+        model = self._model
+        with torch.no_grad():
+            found = model.module(*(torch.from_numpy(batch[spec.name]).long() for spec in self.graph.inputs))
+        outputs = {name: values.float().numpy() for name, values in found.items()}
+        _check_outputs(model, outputs, *batch_shape(batch, self.graph))
+        return outputs
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+def _check_outputs(model: ExportableModel, outputs: Mapping[str, np.ndarray], rows: int, length: int) -> None:
+    names = [spec.name for spec in model.outputs]
+    if list(outputs) != names:
+        raise ExportError(f"{model.name}: the module gives the outputs {list(outputs)}, not {names}")
+    for spec in model.outputs:
+        wanted = (rows, length, spec.width) if spec.per_token else (rows, spec.width)
+        found = outputs[spec.name]
+        if found.shape != wanted:
+            raise ExportError(f"{model.name}: the module gives {spec.name!r} of shape {found.shape}, not {wanted}")
+        if not np.isfinite(found).all():
+            raise ExportError(f"{model.name}: the torch module gives numbers that are not finite; train it again")
+
+
+def torch_outputs(model: ExportableModel, features: Sequence[Features]) -> Outputs:
+    """What the torch module answers; texts of similar length share a batch."""
+    engine = TorchEngine(model)
+    return infer(engine, features, engine.graph, BATCH)
 
 
 def engine_for(artifact: Artifact, model: ExportableModel) -> Engine:
@@ -130,13 +172,18 @@ def engine_for(artifact: Artifact, model: ExportableModel) -> Engine:
         ExportError: the engine refuses the file.
     """
     with _running(artifact):
-        return load_engine(artifact.format, artifact.path, model.featurizer.inputs, artifact.shapes, 1)
+        return load_engine(artifact.format, artifact.path, model.graph(artifact.shapes), 1)
 
 
-def run_alone(
-    engine: Engine, artifact: Artifact, model: ExportableModel, texts: Sequence[Text], features: Sequence[Features]
-) -> np.ndarray:
-    """Logits of each text run by itself, as on a device.
+def run(
+    engine: Engine,
+    artifact: Artifact,
+    model: ExportableModel,
+    texts: Sequence[Text],
+    features: Sequence[Features],
+    batch_size: int = 1,
+) -> Outputs:
+    """What the exported file answers; by default to each text by itself, as on a device.
 
     Args:
         features: of the texts; an engine that reads text itself does not use them.
@@ -146,8 +193,8 @@ def run_alone(
     """
     with _running(artifact):
         if isinstance(engine, TextEngine):
-            return engine.read(texts)
-        return infer(engine, features, model.featurizer.inputs, artifact.shapes, 1)
+            return {model.outputs[0].name: engine.read(texts)}
+        return infer(engine, features, model.graph(artifact.shapes), batch_size)
 
 
 @contextlib.contextmanager
@@ -169,42 +216,67 @@ def verify(artifact: Artifact, model: ExportableModel, known: Reference | None =
         ExportError: the file does not run, or an fp32 file does not compute what torch computes.
     """
     known = known or reference(model)
-    mixed = _mixed_batch(known)
+    texts, mixed = range(len(known.texts)), _mixed_batch(known)
     engine = engine_for(artifact, model)
     try:
-        found = run_alone(engine, artifact, model, known.texts, known.features)
-        with _running(artifact):
-            if isinstance(engine, TextEngine):
-                together = engine.read([known.texts[index] for index in mixed])
-            else:
-                in_batch = [known.features[index] for index in mixed]
-                together = infer(engine, in_batch, model.featurizer.inputs, artifact.shapes, len(mixed))
+        found = run(engine, artifact, model, known.texts, known.features)
+        members = [known.texts[index] for index in mixed], [known.features[index] for index in mixed]
+        together = run(engine, artifact, model, *members, batch_size=len(mixed))
     finally:
         engine.close()
-    if found.shape != known.logits.shape:
-        raise ExportError(f"the exported {artifact.format} file gives logits of shape {found.shape}")
-    found_all, known_all = np.concatenate([found, together]), np.concatenate([known.logits, known.logits[mixed]])
-    difference = float(np.abs(found_all - known_all).max())
-    agreement = float((found_all.argmax(1) == known_all.argmax(1)).mean())
-    limit = FLOAT_TOLERANCE * max(1.0, float(np.abs(known.logits).max()))
-    if artifact.precision is Precision.FP32 and difference > limit:
-        worst = int(np.abs(found_all - known_all).max(1).argmax())
-        text = known.texts[worst if worst < len(found) else mixed[worst - len(found)]]
-        raise ExportError(
-            f"the fp32 {artifact.format} file does not compute what torch computes: logits differ by {difference:.3g} "
-            f"(allowed {limit:.3g}) on the text {str(text)[:60]!r}"
-        )
-    metric = float(model.score(found[: known.dev]))
+    both, order = join([found, together]), [*texts, *mixed]
+    differences = _differences(artifact, both, take(known.outputs, order))
+    if artifact.precision is Precision.FP32:
+        _check_float(artifact, known, order, differences)
+    answers = take(found, range(known.dev))
+    metric = float(model.score(answers))
     return Verification(
-        max_difference=difference,
-        agreement=agreement,
+        max_difference=max(float(each.max()) for each in differences.values()),
+        agreement=float(model.agree(answers, known.answers)),
         metric=metric,
         float_metric=known.metric,
         drop=known.metric - metric,
-        texts=len(found),
+        texts=len(known.texts),
+        answers=answers,
     )
 
 
+def _differences(artifact: Artifact, found: Outputs, expected: Outputs) -> dict[str, np.ndarray]:
+    """By output, the largest difference in each text: [texts]; 0 where a text has no tokens.
+
+    Raises:
+        ExportError: an output has another shape than torch's.
+    """
+    differences = {}
+    for name, rows in expected.items():
+        pairs = list(zip(found[name], rows, strict=True))
+        wrong = [(ours.shape, theirs.shape) for ours, theirs in pairs if ours.shape != theirs.shape]
+        if wrong:
+            ours, theirs = wrong[0]
+            raise ExportError(f"the exported {artifact.format} file gives {name!r} of shape {ours}, not {theirs}")
+        differences[name] = np.array([np.abs(ours - theirs).max(initial=0) for ours, theirs in pairs])
+    return differences
+
+
+def _check_float(
+    artifact: Artifact, known: Reference, order: Sequence[int], differences: Mapping[str, np.ndarray]
+) -> None:
+    """Raise ExportError if an fp32 file does not compute what torch computes. `order`: the text of each difference."""
+    for name, found in differences.items():
+        limit = FLOAT_TOLERANCE * max(1.0, largest(known.outputs, name))
+        if found.max() > limit:
+            text = known.texts[order[int(found.argmax())]]
+            raise ExportError(
+                f"the fp32 {artifact.format} file does not compute what torch computes: {name} differ by "
+                f"{found.max():.3g} (allowed {limit:.3g}) on the text {str(text)[:60]!r}"
+            )
+
+
+def largest(outputs: Outputs, name: str) -> float:
+    """The largest size of a number of this output; 0 where no text has any."""
+    return max((float(np.abs(row).max(initial=0)) for row in outputs[name]), default=0.0)
+
+
 def _mixed_batch(known: Reference) -> list[int]:
-    """Indices of texts of very different lengths: some dev texts and all awkward ones."""
+    """Indices of texts of very different lengths: some of dev and all awkward ones."""
     return [*range(min(MIXED, known.dev)), *range(known.dev, len(known.texts))]

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edgebert_runtime import errors
     from edgebert_runtime.bundle import Bundle, Manifest, open_bundle
-    from edgebert_runtime.decode import Prediction
+    from edgebert_runtime.decode.classification import Prediction
+    from edgebert_runtime.decode.embedding import Embedding
+    from edgebert_runtime.decode.intent_slots import Understanding
+    from edgebert_runtime.decode.multi_label import MultiLabel
+    from edgebert_runtime.decode.question_answering import FoundAnswer
+    from edgebert_runtime.decode.regression import Score
+    from edgebert_runtime.decode.spans import Span
+    from edgebert_runtime.decode.token_classification import Tagging
     from edgebert_runtime.model import EdgeModel, SelfTest
     from edgebert_runtime.profile import Profile, profile
 
@@ -25,10 +32,17 @@ if TYPE_CHECKING:
 __all__ = [
     "Bundle",
     "EdgeModel",
+    "Embedding",
+    "FoundAnswer",
     "Manifest",
+    "MultiLabel",
     "Prediction",
     "Profile",
+    "Score",
     "SelfTest",
+    "Span",
+    "Tagging",
+    "Understanding",
     "__version__",
     "errors",
     "open_bundle",
@@ -38,10 +52,17 @@ __all__ = [
 _HOMES = {
     "Bundle": "bundle",
     "EdgeModel": "model",
+    "Embedding": "decode.embedding",
+    "FoundAnswer": "decode.question_answering",
     "Manifest": "bundle",
-    "Prediction": "decode",
+    "MultiLabel": "decode.multi_label",
+    "Prediction": "decode.classification",
     "Profile": "profile",
+    "Score": "decode.regression",
     "SelfTest": "model",
+    "Span": "decode.spans",
+    "Tagging": "decode.token_classification",
+    "Understanding": "decode.intent_slots",
     "open_bundle": "bundle",
 }
 

@@ -11,14 +11,23 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from edgebert_runtime.archive import FIRST, Archive, write_archive
 from edgebert_runtime.errors import BundleError, EdgeBertError
-from edgebert_runtime.manifest import FileInfo, Manifest, Shapes, TensorInfo, input_tensors, parse_json, to_bytes
+from edgebert_runtime.golden import check_golden
+from edgebert_runtime.manifest import (
+    FileInfo,
+    Manifest,
+    Shapes,
+    TensorInfo,
+    input_tensors,
+    output_tensors,
+    parse_json,
+    to_bytes,
+)
 from edgebert_runtime.signing import check_signature
 
 __all__ = [
@@ -29,12 +38,12 @@ __all__ = [
     "TensorInfo",
     "input_tensors",
     "open_bundle",
+    "output_tensors",
     "write_bundle_file",
 ]
 
 GOLDEN = "golden.jsonl"
 SIGNATURE = "signature"
-_GOLDEN_KEYS = {"text", "ids", "logits", "label", "probability"}
 
 
 class Bundle:
@@ -66,7 +75,7 @@ class Bundle:
         return self._archive.read(name)
 
     def golden(self) -> list[dict[str, Any]]:
-        """The test vectors: {"text", "ids": {input: [ints]}, "logits": [floats], "label", "probability"}.
+        """The test vectors, as `edgebert_runtime.golden` describes them; a pair of texts is a tuple.
 
         Raises:
             BundleError: a line is not such a vector of this model.
@@ -74,7 +83,7 @@ class Bundle:
         vectors = []
         for number, line in enumerate(self.read(GOLDEN).splitlines(), start=1):
             try:
-                vectors.append(_golden(parse_json(line, "the line"), self.manifest))
+                vectors.append(check_golden(parse_json(line, "the line"), self.manifest))
             except BundleError as error:
                 raise BundleError(f"{self.path}: {GOLDEN}, line {number}: {error}") from None
         if not vectors:
@@ -175,41 +184,3 @@ def _model_name(names: Iterable[str]) -> str:
     if len(models) != 1:
         raise BundleError(f"it must hold exactly one entry named model.*, not {models}")
     return models[0]
-
-
-def _golden(value: Any, manifest: Manifest) -> dict[str, Any]:
-    """Check one test vector against the manifest."""
-    if not isinstance(value, dict) or set(value) != _GOLDEN_KEYS:
-        raise BundleError(f"a test vector has exactly the fields {', '.join(sorted(_GOLDEN_KEYS))}")
-    text = value["text"]
-    if isinstance(text, list) and len(text) == 2 and all(isinstance(half, str) for half in text):
-        value["text"] = tuple(text)
-    elif not isinstance(text, str):
-        raise BundleError("'text' must be a text or a list of two texts")
-    _check_ids(value["ids"], manifest)
-    logits = value["logits"]
-    if not isinstance(logits, list) or len(logits) != len(manifest.labels) or not all(map(_is_number, logits)):
-        raise BundleError(f"'logits' must be {len(manifest.labels)} numbers")
-    if value["label"] not in manifest.labels:
-        raise BundleError("'label' is not one of the labels in the manifest")
-    if not _is_number(value["probability"]) or not 0 <= value["probability"] <= 1:
-        raise BundleError("'probability' must be a number from 0 to 1")
-    return value
-
-
-def _check_ids(ids: object, manifest: Manifest) -> None:
-    inputs = {spec.name: spec for spec in manifest.input_specs}
-    if not isinstance(ids, dict) or set(ids) != set(inputs):
-        raise BundleError(f"'ids' must hold exactly the inputs {', '.join(sorted(inputs))}")
-    for name, spec in inputs.items():
-        values = ids[name]
-        if not isinstance(values, list) or not all(type(item) is int and 0 <= item < spec.rows for item in values):
-            raise BundleError(f"'ids' of {name!r} must be whole numbers from 0 to {spec.rows - 1}")
-        if len(values) > spec.per_length * manifest.max_length:
-            raise BundleError(f"{name!r} has {len(values)} ids, more than the model takes")
-
-
-def _is_number(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return False
-    return abs(value) < 1e30 and math.isfinite(value)  # the first part also holds off integers that no float can hold

@@ -26,6 +26,7 @@ Flat: TypeAlias = tuple[np.ndarray, np.ndarray]
 FEATURIZERS: dict[str, str] = {
     "wordpiece": "edgebert_runtime.features:WordPiece",
     "ngram": "edgebert_runtime.ngrams:NgramFeaturizer",
+    "words": "edgebert_runtime.words:WordsFeaturizer",
 }
 
 
@@ -56,6 +57,15 @@ class Featurizer(Protocol):
 
     def __call__(self, texts: Sequence[Text]) -> list[Features]:
         """Int32 ids [n] per input name, truncated to `per_length * max_length`, without padding."""
+        ...
+
+    def spans(self, text: Text, cut: bool = True) -> np.ndarray:
+        """Int32 [tokens, 4]: half, word, start and end of each token that `__call__` gives.
+
+        The half is 0 or 1, the words are counted in each, and start and end are code points of it; [CLS] and [SEP],
+        which stand for none, have (-1, -1, 0, 0). With `cut=False` also the tokens that do not fit `max_length`.
+        A featurizer without tokens gives [0, 4]. Where words begin: `edgebert_runtime.units`.
+        """
         ...
 
 
@@ -233,6 +243,30 @@ class WordPiece:
         if self.pair:
             flat["token_type_ids"] = (np.frombuffer(found[1], np.int32), offsets)
         return flat
+
+    def spans(self, text: Text, cut: bool = True) -> np.ndarray:
+        """See `Featurizer.spans`."""
+        first, second = split_pair(text, self.pair)
+        halves = [first] if second is None else [first, second]
+        found = [np.frombuffer(self._tokenizer.tokens(half), np.int32).reshape(-1, 4) for half in halves]
+        room = self.max_length - 1 - len(found)
+        if cut and sum(map(len, found)) > room:
+            kept = self._kept(first, second) if second is not None else (room,)
+            found = [tokens[:count] for tokens, count in zip(found, kept, strict=True)]
+        spans = np.zeros((sum(map(len, found)) + 1 + len(found), 4), np.int32)
+        spans[:, :2] = -1
+        at = 1
+        for half, tokens in enumerate(found):
+            spans[at : at + len(tokens), 0] = half
+            spans[at : at + len(tokens), 1:] = tokens[:, 1:]
+            at += len(tokens) + 1
+        return spans
+
+    def _kept(self, first: str, second: str) -> tuple[int, int]:
+        """How many tokens of each half of a pair `__call__` keeps, which the core alone decides."""
+        types = np.frombuffer(self._tokenizer.ids([first], [second], self.max_length)[1], np.int32)
+        behind = int(np.count_nonzero(types))
+        return len(types) - behind - 2, behind - 1
 
     def _ones_like(self, ids: np.ndarray) -> np.ndarray:
         """A view of a stored array while that is long enough: for one short text, making one takes longest of all."""

@@ -1,4 +1,4 @@
-"""Features to logits: check ids, group texts by length, pad, run. Shared by `EdgeModel` and by the export check."""
+"""Features to outputs: check ids, group texts by length, pad, run. Shared by `EdgeModel` and by the export check."""
 
 from __future__ import annotations
 
@@ -10,38 +10,53 @@ import numpy as np
 from edgebert_runtime.engines import Engine
 from edgebert_runtime.errors import BundleError
 from edgebert_runtime.features import Features, InputSpec, length_of, pad
+from edgebert_runtime.outputs import GraphSpec, Outputs
 
 
-def infer(
-    engine: Engine,
-    features: Sequence[Features],
-    inputs: Sequence[InputSpec],
-    shapes: Mapping[str, Any],
-    batch_size: int = 1,
-) -> np.ndarray:
-    """Logits, float32 [len(features), classes], in the order of `features`.
+def infer(engine: Engine, features: Sequence[Features], graph: GraphSpec, batch_size: int = 1) -> Outputs:
+    """What the graph answers, in the order of `features`; where there is a row for each token, without the padding's.
 
     Texts of similar length share a batch. Batches do not change what a float model answers. A graph with dynamic
-    int8 may take one activation scale for a whole batch (ONNX Runtime does), so its logits move a little with the
+    int8 may take one activation scale for a whole batch (ONNX Runtime does), so its numbers move a little with the
     company a text has; with `batch_size=1` they never do.
 
     Args:
-        shapes: as in the manifest. With buckets, texts are padded to the smallest that holds them, otherwise to
-            the longest text of their batch. A fixed batch of 1 overrules `batch_size`.
+        graph: with buckets, texts are padded to the smallest that holds them, otherwise to the longest text of their
+            batch. A fixed batch of 1 overrules `batch_size`.
 
     Raises:
         BundleError: ids outside the embedding tables, features longer than the graph takes, or a failing graph.
     """
     for item in features:
-        check_features(item, inputs, shapes["max_length"])
-    lengths = [pad_length(length_of(item, inputs), shapes) for item in features]
-    logits: list[np.ndarray | None] = [None] * len(features)
-    for length, members in batches(lengths, shapes, batch_size):
-        rows = engine.run(pad([features[index] for index in members], inputs, length))
-        for index, row in zip(members, rows, strict=True):
-            logits[index] = row
-    rows_found = [row for row in logits if row is not None]
-    return np.stack(rows_found) if rows_found else np.zeros((0, 0), dtype=np.float32)
+        check_features(item, graph.inputs, graph.shapes["max_length"])
+    found = empty_outputs(graph, len(features))
+    lengths = [pad_length(length_of(item, graph.inputs), graph.shapes) for item in features]
+    for length, members in batches(lengths, graph.shapes, batch_size):
+        values = engine.run(pad([features[index] for index in members], graph.inputs, length))
+        for spec in graph.outputs:
+            rows = found[spec.name]
+            if isinstance(rows, np.ndarray):
+                rows[members] = values[spec.name]
+                continue
+            for index, row in zip(members, values[spec.name], strict=True):
+                rows[index] = row[: tokens_of(features[index], graph)].copy()  # not a view of the whole batch
+    return found
+
+
+def empty_outputs(graph: GraphSpec, texts: int) -> Outputs:
+    """Room for the outputs of some texts: zeros [texts, width], or a list of [0, width]."""
+    return {
+        spec.name: [np.zeros((0, spec.width), np.float32)] * texts
+        if spec.per_token
+        else np.zeros((texts, spec.width), np.float32)
+        for spec in graph.outputs
+    }
+
+
+def tokens_of(features: Features, graph: GraphSpec) -> int:
+    """How many tokens a text has, which may be none."""
+    first = graph.inputs[0]
+    return len(features[first.name]) // first.per_length
 
 
 def check_features(features: Features, inputs: Sequence[InputSpec], max_length: int) -> None:

@@ -3,8 +3,10 @@
 `Manifest.from_json` and `to_json` are inverse to each other. The parts:
 
     inputs    [{"name": "input_ids", "dtype": "int64", "shape": ["batch", "length"], "per_length": 1, "rows": 30522}]
-    outputs   [{"name": "logits", "dtype": "float32", "shape": ["batch", 6]}]
+    outputs   [{"name": "logits", "dtype": "float32", "shape": ["batch", 6], "labels": ["ABBR", ...]}], in alphabetical
+              order; ["batch", "length", 17] has a row for each token; labels: one a column, or none at all
     shapes    {"batch": null or 1, "lengths": null or [32, 64, 128], "min_length": 1, "max_length": 128}; null = dynamic
+    settings  what the task's decoder must know, such as {"temperature": {"logits": 1.31}}
     files     {"golden.jsonl": {"sha256": 64 hex digits, "size": bytes}, ...}: every entry but the manifest itself
     requires  {"package": "onnxruntime", "made_with": {"onnxruntime": "1.31.1"}, "minimum": "1.20", ...}: the package
               that runs the graph, the versions that made it, and the oldest that runs it; each may be absent
@@ -14,33 +16,32 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import datetime
-from typing import Any, TypeVar
+from itertools import pairwise
+from typing import Any
 
+from edgebert_runtime import checks
+from edgebert_runtime.decode import DECODERS, check_task
 from edgebert_runtime.errors import BundleError
 from edgebert_runtime.features import InputSpec
+from edgebert_runtime.outputs import GraphSpec, OutputSpec
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MAX_JSON = 64 << 20
+MAX_SETTINGS = 1 << 20
 MAX_LENGTH = 1 << 16
-MAX_LABELS = 1 << 16
+MAX_WIDTH = 1 << 20  # columns of an output
 MAX_ROWS = 1 << 31  # ids are int32
 
-_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_TENSOR = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
-_DIMENSION = re.compile(r"[A-Za-z0-9_*+]{1,40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class TensorInfo:
     """One input or output of the graph. A dimension is a number, or a name where it is dynamic.
 
-    Inputs also say `per_length` and `rows` (see `InputSpec`); for outputs both are None.
+    Inputs also say `per_length` and `rows` (see `InputSpec`), which outputs do not have; outputs name their columns.
     """
 
     name: str
@@ -48,13 +49,14 @@ class TensorInfo:
     shape: tuple[int | str, ...]
     per_length: int | None = None
     rows: int | None = None
+    labels: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in manifest.json."""
         value: dict[str, Any] = {"name": self.name, "dtype": self.dtype, "shape": list(self.shape)}
         if self.per_length is not None:
-            value |= {"per_length": self.per_length, "rows": self.rows}
-        return value
+            return value | {"per_length": self.per_length, "rows": self.rows}
+        return value | {"labels": list(self.labels)}
 
 
 @dataclass(frozen=True)
@@ -83,17 +85,21 @@ class Shapes:
         Raises:
             BundleError: naming the wrong field.
         """
-        data = _keys("shapes", value, {"batch", "lengths", "min_length", "max_length"})
+        data = checks.keys("shapes", value, {"batch", "lengths", "min_length", "max_length"})
         batch = data["batch"]
         if batch is not None and (isinstance(batch, bool) or batch != 1):
-            raise _wrong("shapes.batch", "null or 1", batch)
-        max_length = _int("shapes.max_length", data["max_length"], 1, MAX_LENGTH)
-        min_length = _int("shapes.min_length", data["min_length"], 1, max_length)
+            raise checks.wrong("shapes.batch", "null or 1", batch)
+        max_length = checks.integer("shapes.max_length", data["max_length"], 1, MAX_LENGTH)
+        min_length = checks.integer("shapes.min_length", data["min_length"], 1, max_length)
         lengths = data["lengths"]
         if lengths is not None:
-            checked = _list("shapes.lengths", lengths, lambda where, item: _int(where, item, min_length, max_length))
+            checked = checks.list_(
+                "shapes.lengths", lengths, lambda where, item: checks.integer(where, item, min_length, max_length)
+            )
             if not checked or list(checked) != sorted(set(checked)) or checked[-1] != max_length:
-                raise _wrong("shapes.lengths", f"ascending lengths that end with max_length ({max_length})", lengths)
+                raise checks.wrong(
+                    "shapes.lengths", f"ascending lengths that end with max_length ({max_length})", lengths
+                )
             lengths = checked
         return cls(None if batch is None else 1, lengths, min_length, max_length)
 
@@ -112,7 +118,6 @@ class Manifest:
 
     name: str
     task: str
-    labels: tuple[str, ...]
     max_length: int
     student: str
     format: str
@@ -122,6 +127,8 @@ class Manifest:
     shapes: Shapes
     featurizer: Mapping[str, Any]
     created: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    cascade: None = None
     files: Mapping[str, FileInfo] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -136,32 +143,36 @@ class Manifest:
             BundleError: naming the first field that is missing, unknown, or wrong, and what it must be.
         """
         if not isinstance(value, dict):
-            raise _wrong("the manifest", "a JSON object", value)
+            raise checks.wrong("the manifest", "a JSON object", value)
         version = value.get("schema_version")
         if isinstance(version, bool) or not isinstance(version, int) or version < 1:
-            raise _wrong("schema_version", "a whole number from 1", version)
+            raise checks.wrong("schema_version", "a whole number from 1", version)
         if version > SCHEMA_VERSION:
             raise BundleError(
                 f"made by a newer EdgeBERT (bundle schema {version}, this runtime reads up to {SCHEMA_VERSION}); "
                 "upgrade with: pip install --upgrade edgebert"
             )
-        data = _keys("the manifest", value, {item.name for item in fields(cls)})
+        if version < SCHEMA_VERSION:
+            raise BundleError(f"made by an older EdgeBERT (bundle schema {version}); export it again")
+        data = checks.keys("the manifest", value, {item.name for item in fields(cls)})
+        if data["cascade"] is not None:
+            raise checks.wrong("cascade", "null", data["cascade"])
         manifest = cls(
-            name=_name("name", data["name"]),
-            task=_match("task", data["task"], _WORD),
-            labels=_labels(data["labels"]),
-            max_length=_int("max_length", data["max_length"], 1, MAX_LENGTH),
-            student=_match("student", data["student"], _WORD),
-            format=_match("format", data["format"], _WORD),
-            precision=_match("precision", data["precision"], _WORD),
-            inputs=_list("inputs", data["inputs"], _input),
-            outputs=_list("outputs", data["outputs"], _output),
+            name=checks.name("name", data["name"]),
+            task=checks.match("task", data["task"], checks.WORD),
+            max_length=checks.integer("max_length", data["max_length"], 1, MAX_LENGTH),
+            student=checks.match("student", data["student"], checks.WORD),
+            format=checks.match("format", data["format"], checks.WORD),
+            precision=checks.match("precision", data["precision"], checks.WORD),
+            inputs=checks.list_("inputs", data["inputs"], _input),
+            outputs=checks.list_("outputs", data["outputs"], _output),
             shapes=Shapes.from_json(data["shapes"]),
-            featurizer=_object("featurizer", data["featurizer"]),
-            created=_time("created", data["created"]),
+            featurizer=checks.object_("featurizer", data["featurizer"]),
+            created=checks.time("created", data["created"]),
+            settings=checks.object_("settings", data["settings"], MAX_SETTINGS),
             files=_files(data["files"]),
-            metrics=_object("metrics", data["metrics"]),
-            provenance=_object("provenance", data["provenance"]),
+            metrics=checks.object_("metrics", data["metrics"]),
+            provenance=checks.object_("provenance", data["provenance"]),
             requires=_requires(data["requires"]),
         )
         manifest._check_together()
@@ -175,7 +186,6 @@ class Manifest:
         """
         value = {item.name: getattr(self, item.name) for item in fields(self)}
         value |= {
-            "labels": list(self.labels),
             "inputs": [item.to_json() for item in self.inputs],
             "outputs": [item.to_json() for item in self.outputs],
             "shapes": self.shapes.to_json(),
@@ -190,18 +200,37 @@ class Manifest:
         """The inputs as the featurizer describes them."""
         return tuple(InputSpec(item.name, item.per_length or 1, item.rows or 1) for item in self.inputs)
 
+    @property
+    def output_specs(self) -> tuple[OutputSpec, ...]:
+        """The outputs as decoders see them."""
+        return tuple(
+            OutputSpec(item.name, int(item.shape[-1]), len(item.shape) == 3, item.labels) for item in self.outputs
+        )
+
+    @property
+    def graph(self) -> GraphSpec:
+        """What goes into the graph, and what comes out."""
+        return GraphSpec(self.input_specs, self.output_specs, self.shapes.to_json())
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of the first output that has some."""
+        return next((item.labels for item in self.outputs if item.labels), ())
+
     def _check_together(self) -> None:
         """What no field can say alone."""
-        for where, tensors in (("inputs", self.inputs), ("outputs", self.outputs)):
-            names = [tensor.name for tensor in tensors]
-            if not names or len(set(names)) != len(names):
-                raise _wrong(where, "at least one tensor, no name twice", names)
-        if "logits" not in [tensor.name for tensor in self.outputs]:
-            raise _wrong("outputs", "a tensor named 'logits'", [tensor.name for tensor in self.outputs])
+        names = [tensor.name for tensor in self.inputs]
+        if not names or len(set(names)) != len(names):
+            raise checks.wrong("inputs", "at least one tensor, no name twice", names)
+        names = [tensor.name for tensor in self.outputs]
+        if not names or any(name >= after for name, after in pairwise(names)):
+            raise checks.wrong("outputs", "at least one tensor, in alphabetical order, no name twice", names)
         if self.shapes.max_length != self.max_length:
-            raise _wrong("shapes.max_length", f"max_length ({self.max_length})", self.shapes.max_length)
+            raise checks.wrong("shapes.max_length", f"max_length ({self.max_length})", self.shapes.max_length)
         if not isinstance(self.featurizer.get("type"), str):
-            raise _wrong("featurizer.type", "a text", self.featurizer.get("type"))
+            raise checks.wrong("featurizer.type", "a text", self.featurizer.get("type"))
+        if self.task in DECODERS:  # one that is not is for a newer runtime: `EdgeModel.load` says so
+            check_task(self.task, self.output_specs, self.settings)
 
 
 def to_bytes(value: object) -> bytes:
@@ -247,120 +276,60 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _wrong(where: str, expected: str, got: object) -> BundleError:
-    shown = "null" if got is None else repr(got)
-    return BundleError(f"{where} must be {expected}, not {shown[:80]}")
-
-
-def _keys(where: str, value: object, expected: set[str]) -> dict[str, Any]:
-    data = _object(where, value)
-    if missing := sorted(expected - data.keys()):
-        raise BundleError(f"{where} lacks the field {missing[0]!r}")
-    if unknown := sorted(data.keys() - expected):
-        raise BundleError(f"{where} has an unknown field {unknown[0][:80]!r}")
-    return data
-
-
-def _object(where: str, value: object) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise _wrong(where, "a JSON object", value)
-    return value
-
-
-def _list(where: str, value: object, check: Callable[[str, object], T]) -> tuple[T, ...]:
-    if not isinstance(value, list):
-        raise _wrong(where, "a list", value)
-    return tuple(check(f"{where}[{index}]", item) for index, item in enumerate(value))
-
-
-def _int(where: str, value: object, low: int, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise _wrong(where, f"a whole number from {low} to {high}", value)
-    return value
-
-
-def _match(where: str, value: object, pattern: re.Pattern[str]) -> str:
-    if not isinstance(value, str) or pattern.fullmatch(value) is None:
-        raise _wrong(where, "a short plain name (letters, digits, '.', '_', '-')", value)
-    return value
-
-
-def _text(where: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise _wrong(where, "a text", value)
-    try:
-        value.encode("utf-8")  # half of a surrogate pair is no text
-    except UnicodeEncodeError:
-        raise _wrong(where, "valid Unicode", value) from None
-    return value
-
-
-def _name(where: str, value: object) -> str:
-    text = _text(where, value)
-    if not 0 < len(text) <= 200 or not text.isprintable():
-        raise _wrong(where, "1 to 200 printable characters", value)
-    return text
-
-
-def _labels(value: object) -> tuple[str, ...]:
-    labels = _list("labels", value, _text)
-    if not labels or len(labels) > MAX_LABELS or len(set(labels)) != len(labels):
-        raise _wrong("labels", f"1 to {MAX_LABELS} different texts", value)
+def _labels(where: str, value: object) -> tuple[str, ...]:
+    labels = checks.list_(where, value, checks.text)
+    if len(labels) > MAX_WIDTH or len(set(labels)) != len(labels):
+        raise checks.wrong(where, "different texts", value)
     return labels
 
 
-def _dimension(where: str, value: object) -> int | str:
-    if isinstance(value, str):
-        return _match(where, value, _DIMENSION)
-    return _int(where, value, 1, 1 << 31)
-
-
-def _tensor(where: str, value: object, expected: set[str]) -> TensorInfo:
-    data = _keys(where, value, expected)
+def _tensor(where: str, value: object, more: set[str]) -> TensorInfo:
+    data = checks.keys(where, value, {"name", "dtype", "shape", *more})
     return TensorInfo(
-        name=_match(f"{where}.name", data["name"], _TENSOR),
-        dtype=_match(f"{where}.dtype", data["dtype"], _WORD),
-        shape=_list(f"{where}.shape", data["shape"], _dimension),
-        per_length=_int(f"{where}.per_length", data["per_length"], 1, MAX_LENGTH) if "per_length" in data else None,
-        rows=_int(f"{where}.rows", data["rows"], 1, MAX_ROWS) if "rows" in data else None,
+        name=checks.match(f"{where}.name", data["name"], checks.TENSOR),
+        dtype=checks.match(f"{where}.dtype", data["dtype"], checks.WORD),
+        shape=checks.list_(f"{where}.shape", data["shape"], checks.dimension),
+        per_length=checks.integer(f"{where}.per_length", data["per_length"], 1, MAX_LENGTH) if "rows" in data else None,
+        rows=checks.integer(f"{where}.rows", data["rows"], 1, MAX_ROWS) if "rows" in data else None,
+        labels=_labels(f"{where}.labels", data["labels"]) if "labels" in data else (),
     )
 
 
 def _input(where: str, value: object) -> TensorInfo:
-    return _tensor(where, value, {"name", "dtype", "shape", "per_length", "rows"})
+    return _tensor(where, value, {"per_length", "rows"})
 
 
 def _output(where: str, value: object) -> TensorInfo:
-    return _tensor(where, value, {"name", "dtype", "shape"})
-
-
-def _time(where: str, value: object) -> str:
-    text = _text(where, value)
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        raise _wrong(where, "an ISO 8601 time", value) from None
-    return text
+    found = _tensor(where, value, {"labels"})
+    if found.dtype != "float32":
+        raise checks.wrong(f"{where}.dtype", "float32", found.dtype)
+    *rows, width = found.shape or ("none",)
+    if rows not in (["batch"], [1], ["batch", "length"], [1, "length"]) or isinstance(width, str):
+        raise checks.wrong(f"{where}.shape", '["batch", WIDTH] or ["batch", "length", WIDTH]', list(found.shape))
+    checks.integer(f"{where}.shape[{len(rows)}]", width, 1, MAX_WIDTH)
+    if found.labels and len(found.labels) != width:
+        raise checks.wrong(f"{where}.labels", f"empty, or {width} texts", list(found.labels))
+    return found
 
 
 def _files(value: object) -> dict[str, FileInfo]:
     files = {}
-    for name, item in _object("files", value).items():
+    for name, item in checks.object_("files", value).items():
         where = f"files[{name[:80]!r}]"
-        data = _keys(where, item, {"sha256", "size"})
+        data = checks.keys(where, item, {"sha256", "size"})
         if not isinstance(data["sha256"], str) or _SHA256.fullmatch(data["sha256"]) is None:
-            raise _wrong(f"{where}.sha256", "64 lower-case hex digits", data["sha256"])
-        files[name] = FileInfo(data["sha256"], _int(f"{where}.size", data["size"], 0, 1 << 32))
+            raise checks.wrong(f"{where}.sha256", "64 lower-case hex digits", data["sha256"])
+        files[name] = FileInfo(data["sha256"], checks.integer(f"{where}.size", data["size"], 0, 1 << 32))
     return files
 
 
 def _requires(value: object) -> dict[str, Any]:
-    data = _object("requires", value)
+    data = checks.object_("requires", value)
     for key in ("package", "minimum"):
         if key in data:
-            _text(f"requires.{key}", data[key])
-    for key, version in _object("requires.made_with", data.get("made_with", {})).items():
-        _text(f"requires.made_with[{key[:80]!r}]", version)
+            checks.text(f"requires.{key}", data[key])
+    for key, version in checks.object_("requires.made_with", data.get("made_with", {})).items():
+        checks.text(f"requires.made_with[{key[:80]!r}]", version)
     return data
 
 
@@ -378,4 +347,17 @@ def input_tensors(inputs: Sequence[InputSpec], dtype: str, batch: int | None = N
             rows=spec.rows,
         )
         for spec in inputs
+    )
+
+
+def output_tensors(outputs: Sequence[OutputSpec], batch: int | None = None) -> tuple[TensorInfo, ...]:
+    """How a manifest names the outputs of a graph."""
+    return tuple(
+        TensorInfo(
+            name=spec.name,
+            dtype="float32",
+            shape=(batch or "batch", "length", spec.width) if spec.per_token else (batch or "batch", spec.width),
+            labels=spec.labels,
+        )
+        for spec in outputs
     )

@@ -1,4 +1,4 @@
-"""EdgeModel: text in, prediction out. `EdgeModel.load(path).predict(texts)` is all that most programs need."""
+"""EdgeModel: text in, answer out. `EdgeModel.load(path).predict(texts)` is all that most programs need."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 
 from edgebert_runtime.bundle import Bundle, Manifest, open_bundle
-from edgebert_runtime.decode import DECODERS, Prediction
+from edgebert_runtime.decode import DECODERS, Asked, ask, check_threshold, get_decoder
 from edgebert_runtime.engines import ENGINES, REFUSED_TFLITE, Engine, TextEngine, load_engine
 from edgebert_runtime.errors import BundleError, DataError, EdgeBertError, UsageError, choose
-from edgebert_runtime.features import Features, Featurizer, Text, all_str, load_featurizer
+from edgebert_runtime.features import Features, Featurizer, Text, all_str, load_featurizer, split_texts
+from edgebert_runtime.golden import compare
 from edgebert_runtime.inference import infer
+from edgebert_runtime.outputs import Outputs, outputs_of
 
 TOLERANCE = 1e-4
+EMBEDDING = "embedding"
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,19 @@ class EdgeModel:
 
     def __init__(self, bundle: Bundle, featurizer: Featurizer, engine: Engine) -> None:
         """Use `EdgeModel.load`. The model owns all three and closes them."""
+        manifest = bundle.manifest
         self._bundle = bundle
         self._featurizer = featurizer
         self._engine = engine
-        self._shapes = bundle.manifest.shapes.to_json()
         self._reader: TextEngine | None = engine if isinstance(engine, TextEngine) else None
+        self._decoder = get_decoder(manifest.task)
+        # Made once: an n-gram student answers in a microsecond.
+        self._check_text = self._decoder.check_text
+        self._graph = manifest.graph
+        self._name = self._graph.outputs[0].name
+        self._single = len(self._graph.outputs) == 1 and not self._graph.outputs[0].per_token
+        self._labels = {spec.name: spec.labels for spec in self._graph.outputs if spec.labels}
+        self._settings = manifest.settings
         self._closed = False
 
     @classmethod
@@ -83,7 +94,7 @@ class EdgeModel:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels, in the order of the logits."""
+        """The labels of the first output that has some, in the order of its columns; () where none has."""
         return self.manifest.labels
 
     @property
@@ -91,83 +102,123 @@ class EdgeModel:
         """The open bundle."""
         return self._bundle
 
-    def predict(self, texts: Text | Sequence[Text], batch_size: int = 32) -> list[Prediction]:
-        """One prediction a text, in order. A single text (or a pair, as a tuple) gives a list of one.
+    def predict(self, texts: Text | Sequence[Text], batch_size: int = 32, threshold: float | None = None) -> list[Any]:
+        """One answer a text, in order, as the bundle's task gives it: a `Prediction` for classification.
+
+        Args:
+            texts: a single text (or a pair, as a tuple) gives a list of one.
+            threshold: the probability below which the model is not sure; None takes the bundle's.
 
         Raises:
-            DataError: something that is not a text, or a pair where the model takes one text (or the reverse).
-            UsageError: a batch size below 1.
+            DataError: something that is not a text, a pair where the model takes one text (or the reverse), or a text
+                that the task cannot answer.
+            UsageError: a batch size below 1, or a threshold that is no probability or that the task has no use for.
             EdgeBertError: the model is closed.
         """
-        return self.decode(self.logits(texts, batch_size))
+        asked = self.ask(texts)
+        if self._check_text is not None:
+            for number, text in enumerate(asked.texts, start=1):
+                self._check_text(text, number)
+        if threshold is not None:
+            check_threshold(self.manifest.task, threshold)
+            asked = asked._replace(settings={**self._settings, "threshold": float(threshold)})
+        features = () if self._reader is not None else self.featurize(asked)
+        return self._decoder.decode(self.infer(asked, features, batch_size), asked)
+
+    def outputs(self, texts: Text | Sequence[Text], batch_size: int = 32) -> Outputs:
+        """What the graph answers: by name, float32 [n, width], or n arrays [tokens, width]; raises as `predict`.
+
+        n is the number of texts, or of the pieces that the task reads of them. See `infer` for what `batch_size` can
+        change.
+        """
+        asked = self.ask(texts)
+        return self.infer(asked, () if self._reader is not None else self.featurize(asked), batch_size)
 
     def logits(self, texts: Text | Sequence[Text], batch_size: int = 32) -> np.ndarray:
-        """Logits, float32 [texts, labels]; raises as `predict`. See `infer` for what `batch_size` can change."""
-        if self._reader is None:
-            return self.infer(self.featurize(texts), batch_size)
-        self._check_open()
-        _check_batch_size(batch_size)
-        try:
-            return self._checked(self._reader.read(_as_list(texts)))
-        except ValueError as error:
-            raise DataError(str(error)) from error
+        """The one output of a model that has one with a row a text, float32 [texts, width]; raises as `predict`.
+
+        Raises:
+            UsageError: the model has more outputs, or one with a row for each token: call `outputs`.
+        """
+        if not self._single:
+            raise UsageError(f"a {self.manifest.task} model has more than one row of logits a text: call `outputs`")
+        rows = self.outputs(texts, batch_size)[self._name]
+        assert isinstance(rows, np.ndarray)
+        return rows
+
+    def embed(self, texts: Text | Sequence[Text]) -> np.ndarray:
+        """The vector of each text, float32 [texts, width], of length 1; raises as `predict`.
+
+        Raises:
+            UsageError: the model is of another task.
+        """
+        if self.manifest.task != EMBEDDING:
+            raise UsageError(f"this model does {self.manifest.task}, not {EMBEDDING}: call `predict`")
+        vectors = [answer.vector for answer in self.predict(texts)]
+        return np.stack(vectors) if vectors else np.zeros((0, self._graph.outputs[0].width), np.float32)
 
     @property
     def reads_text(self) -> bool:
-        """Whether text becomes logits in one pass, so that `infer` has nothing to do."""
+        """Whether text becomes outputs in one pass, so that `infer` needs no features."""
         return self._reader is not None
 
-    def featurize(self, texts: Text | Sequence[Text]) -> list[Features]:
-        """First stage of `predict`: texts to ids; raises as `predict`."""
-        self._check_open()
+    def ask(self, texts: Text | Sequence[Text]) -> Asked:
+        """First stage of `predict`: the texts, cut into the pieces that the network reads where the task has such."""
+        if self._closed:
+            raise EdgeBertError(f"the model {self._bundle.path} is closed; load it again")
         wanted = _as_list(texts)
+        if self._decoder.cut is None:
+            return Asked(wanted, None, self._featurizer, self._labels, self._settings)
         try:
-            return self._featurizer(wanted)
+            split_texts(wanted, self._featurizer.pair)  # refuses what the task would cut wrongly
+            return ask(self._decoder, wanted, self._featurizer, self._labels, self._settings)
         except ValueError as error:
             raise DataError(str(error)) from error
 
-    def infer(self, features: Sequence[Features], batch_size: int = 32) -> np.ndarray:
-        """Second stage: ids to logits, float32 [texts, labels]. Ids are checked before the engine sees them."""
-        self._check_open()
-        _check_batch_size(batch_size)
-        if self._reader is not None:
-            raise UsageError(
-                f"a {self.manifest.format} bundle reads text in one pass: call `logits` instead of `infer`"
-            )
-        if not features:
-            return np.zeros((0, len(self.labels)), dtype=np.float32)
-        return self._checked(infer(self._engine, features, self._featurizer.inputs, self._shapes, batch_size))
+    def featurize(self, asked: Asked) -> list[Features]:
+        """Second stage: the ids of each piece; raises as `predict`."""
+        try:
+            return self._featurizer(asked.read)
+        except ValueError as error:
+            raise DataError(str(error)) from error
 
-    def decode(self, logits: np.ndarray) -> list[Prediction]:
-        """Third stage: logits [texts, labels] to predictions."""
-        return DECODERS[self.manifest.task](logits, self.labels)
+    def infer(self, asked: Asked, features: Sequence[Features], batch_size: int = 32) -> Outputs:
+        """Third stage: ids to outputs. Ids are checked before the engine sees them.
+
+        Args:
+            features: of each piece; not looked at by a model that reads text (`reads_text`), and may then be empty.
+        """
+        if type(batch_size) is not int or batch_size < 1:
+            _refuse_batch_size(batch_size)
+        if self._reader is None:
+            return infer(self._engine, features, self._graph, batch_size)
+        try:
+            return {self._name: self._reader.read(asked.texts if asked.pieces is None else asked.read)}
+        except ValueError as error:
+            raise DataError(str(error)) from error
+
+    def decode(self, asked: Asked, outputs: Outputs) -> list[Any]:
+        """Fourth stage: outputs to one answer a text."""
+        return self._decoder.decode(outputs, asked)
 
     def self_test(self, tolerance: float = TOLERANCE) -> SelfTest:
         """Replay the bundle's golden vectors on this machine, one text at a time, as they were recorded.
 
-        Ids must be equal. Logits may differ by `tolerance` times the scale (the largest golden logit, at least 1).
-        The default is for the engine and processor family that recorded them; another processor may round int8
-        activations differently, for which 0.05 is a sensible tolerance. Labels must be equal, unless the two best
-        golden logits lie closer together than twice that difference (a tie).
+        Ids must be equal, and the outputs and the answer as close as `edgebert_runtime.golden.compare` says. The
+        default is for the engine and processor family that recorded them; another processor may round int8
+        activations differently, for which 0.05 is a sensible tolerance.
         """
         failures: list[str] = []
         largest = 0.0
         golden = self._bundle.golden()
         for number, vector in enumerate(golden, start=1):
-            features = self.featurize([vector["text"]])
-            for name, ids in vector["ids"].items():
-                if features[0][name].tolist() != ids:
-                    failures.append(f"vector {number}: other ids for {name!r}")
-            logits = self.logits([vector["text"]], batch_size=1)
-            expected = np.asarray(vector["logits"], dtype=np.float64)
-            difference = float(np.abs(logits[0] - expected).max())
+            asked = self.ask([vector["text"]])
+            features = self.featurize(asked)
+            outputs = self.infer(asked, features, batch_size=1)
+            items = [(item, outputs_of(outputs, index)) for index, item in enumerate(features)]
+            difference, wrong = compare(vector, items, self.decode(asked, outputs)[0], tolerance)
             largest = max(largest, difference)
-            allowed = tolerance * max(1.0, float(np.abs(expected).max()))
-            if difference > allowed:
-                failures.append(f"vector {number}: logits differ by {difference:.3g}, allowed {allowed:.3g}")
-            label = self.decode(logits)[0].label
-            if label != vector["label"] and not _tie(expected, 2 * allowed):
-                failures.append(f"vector {number}: the label is {label!r}, not {vector['label']!r}")
+            failures += [f"vector {number}: {sentence}" for sentence in wrong]
         return SelfTest(not failures, len(golden), largest, tuple(failures))
 
     def close(self) -> None:
@@ -181,18 +232,6 @@ class EdgeModel:
 
     def __exit__(self, *unused: object) -> None:
         self.close()
-
-    def _checked(self, logits: np.ndarray) -> np.ndarray:
-        """These logits, if there is one for each label."""
-        if logits.shape[1] != len(self.labels):
-            raise BundleError(
-                f"{self._bundle.path}: the graph gives {logits.shape[1]} logits for {len(self.labels)} labels"
-            )
-        return logits
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise EdgeBertError(f"the model {self._bundle.path} is closed; load it again")
 
 
 def _engine_name(engine: str, manifest: Manifest) -> str:
@@ -213,9 +252,7 @@ def _engine_name(engine: str, manifest: Manifest) -> str:
 def _load_engine(name: str, bundle: Bundle, threads: int) -> Engine:
     manifest = bundle.manifest
     try:
-        return load_engine(
-            name, bundle.read(bundle.model_name), manifest.input_specs, manifest.shapes.to_json(), threads
-        )
+        return load_engine(name, bundle.read(bundle.model_name), manifest.graph, threads)
     except BundleError as error:
         package = manifest.requires.get("package")
         made_with, installed = manifest.requires.get("made_with", {}).get(package), _installed(package)
@@ -291,12 +328,5 @@ def _is_pair(value: object) -> bool:
     return isinstance(value, tuple) and len(value) == 2 and all(isinstance(half, str) for half in value)
 
 
-def _check_batch_size(batch_size: object) -> None:
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise UsageError(f"batch_size must be a whole number from 1, not {batch_size!r}")
-
-
-def _tie(logits: np.ndarray, difference: float) -> bool:
-    """Whether the two largest logits are closer together than `difference`."""
-    best = np.sort(logits)[::-1]
-    return len(best) > 1 and float(best[0] - best[1]) <= difference
+def _refuse_batch_size(batch_size: object) -> NoReturn:
+    raise UsageError(f"batch_size must be a whole number from 1, not {batch_size!r}")

@@ -140,6 +140,10 @@ class NgramFeaturizer:
         """See `Featurizer.__call__`."""
         return split_flat(self.flat(texts), len(texts))
 
+    def spans(self, text: Text, cut: bool = True) -> np.ndarray:
+        """See `Featurizer.spans`: a bag of n-grams has no tokens."""
+        return np.zeros((0, 4), np.int32)
+
     def flat(self, texts: Sequence[Text]) -> dict[str, Flat]:
         """See `edgebert_runtime.features.Flat`; one for each input."""
         first, second = split_texts(texts, self.pair)

@@ -171,21 +171,21 @@ def _since(start: float) -> float:
 def _timed(model: Any, text: Text) -> tuple[float, float, float, float]:
     """Milliseconds of tokenize, infer, decode and the whole, for one text.
 
-    An engine that reads text itself is timed from text to logits; tokenizing is timed apart, and infer is the rest.
+    An engine that reads text itself is timed from text to outputs; tokenizing is timed apart, and infer is the rest.
     """
     clock = time.perf_counter
     start = clock()
-    features = model.featurize([text])
+    asked = model.ask([text])
+    features = model.featurize(asked)
     tokenized = clock()
     if model.reads_text:
         apart, start = tokenized - start, clock()
-        logits = model.logits([text])
-        inferred = clock()
+        asked, features = model.ask([text]), ()
+    outputs = model.infer(asked, features, batch_size=1)
+    inferred = clock()
+    if model.reads_text:
         tokenized = start + min(apart, inferred - start)
-    else:
-        logits = model.infer(features, batch_size=1)
-        inferred = clock()
-    model.decode(logits)
+    model.decode(asked, outputs)
     end = clock()
     return (
         (tokenized - start) * 1000.0,
@@ -255,7 +255,7 @@ def _bundle_facts(model: Any) -> dict[str, Any]:
 
 def _text_facts(model: Any, texts: Sequence[Text]) -> dict[str, float]:
     inputs = model.manifest.input_specs
-    lengths = [length_of(features, inputs) for features in model.featurize(texts)]
+    lengths = [length_of(features, inputs) for features in model.featurize(model.ask(texts))]
     return {"count": len(texts), "mean_length": float(np.mean(lengths))}
 
 

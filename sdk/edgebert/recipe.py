@@ -59,6 +59,7 @@ class TrainingSection(Section):
     max_length: int = Field(128, ge=4, description="tokens (transformers) or words (n-gram) read of a text")
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     seed: int = Field(0, ge=0)
+    whole_word: bool = Field(False, description="of masked-lm: hide all pieces of a word, or none of them")
     checkpoint_seconds: float = Field(60.0, ge=0)
 
 
@@ -78,6 +79,8 @@ class Recipe(Section):
     """One distillation run."""
 
     teacher: str
+    task: str | None = Field(None, description="the teacher's, unless the teacher is a bare encoder")
+    metric: str | None = Field(None, description="the number on dev that decides; the teacher's where none is named")
     student: StudentSection
     data: DataSection
     out: str

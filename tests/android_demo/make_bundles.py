@@ -17,8 +17,9 @@ TESTS = Path(__file__).resolve().parents[1]
 
 
 def main(target: Path) -> None:
-    sys.path += [str(TESTS / "runtime"), str(TESTS / "runtime" / "core")]
+    sys.path += [str(TESTS / name) for name in ("runtime", "runtime/core", "runtime/android")]
     import runtime_graphs as graphs
+    from native_tasks import write_native_task
 
     from edgebert_runtime.bundle import open_bundle
 
@@ -31,6 +32,7 @@ def main(target: Path) -> None:
         shutil.move(graphs.write_native(folder), assets / "a-native.edgebert")
         shutil.move(graphs.write_native(folder, pair=True), assets / "b-pair.edgebert")
         shutil.move(graphs.write_bundle(folder, "onnx", graphs.wordpiece()), assets / "c-onnx.edgebert")
+        shutil.move(write_native_task(folder, "regression"), assets / "d-scores.edgebert")
     for bundle in assets.iterdir():
         with open_bundle(bundle) as opened:
             (files / f"{bundle.stem}.jsonl").write_bytes(opened.read("golden.jsonl"))

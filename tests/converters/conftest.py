@@ -16,8 +16,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from converter_models import MODELS
+from tagging_models import DECODERS, TAGGING_MODELS
 
 from edgebert_converters.base import Artifact, ExportableModel, Precision, converter
+from edgebert_runtime import decode
 
 
 class Convert:
@@ -82,10 +84,17 @@ def logged() -> Iterator[io.StringIO]:
 @pytest.fixture(scope="session")
 def models() -> dict[str, ExportableModel]:
     """The test models by name."""
-    return {name: make() for name, make in MODELS.items()}
+    return {name: make() for name, make in (MODELS | TAGGING_MODELS).items()}
 
 
 @pytest.fixture(scope="session")
 def convert(models: dict[str, ExportableModel], tmp_path_factory: pytest.TempPathFactory) -> Convert:
     """See `Convert`."""
     return Convert(models, tmp_path_factory)
+
+
+@pytest.fixture(autouse=True)
+def decoders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tasks of the test models are known."""
+    for task, place in DECODERS.items():
+        monkeypatch.setitem(decode.DECODERS, task, place)

@@ -1,12 +1,13 @@
 """Small real models of both student families, and the check that an exported file computes what torch computes.
 
-Their labels follow from words of the text, and their last layer is fitted to them, so that accuracy means something.
+Their labels and tags follow from words of the text, and their last layer is fitted to them, so that a metric means
+something.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,11 +15,13 @@ from torch import nn
 
 from edgebert.models.ngram import NgramConfig, NgramNet
 from edgebert.models.ngram_student import find_words, spellings
+from edgebert.tasks.heads import Head
 from edgebert_converters.base import Artifact, ExportableModel, Precision
 from edgebert_converters.onnx import OnnxConverter
-from edgebert_converters.verify import Verification, reference, torch_logits, verify
-from edgebert_runtime.features import Text, WordPiece
+from edgebert_converters.verify import Verification, largest, reference, torch_outputs, verify
+from edgebert_runtime.features import Text, WordPiece, length_of, pad
 from edgebert_runtime.ngrams import Channel, NgramFeaturizer, build_table, ngram_hashes
+from edgebert_runtime.outputs import Outputs, OutputSpec
 
 LABELS = ("light", "music", "weather")
 TOPICS = (
@@ -48,8 +51,18 @@ def make_texts(count: int, seed: int) -> tuple[tuple[str, ...], np.ndarray]:
 DEV, GOLD = make_texts(40, seed=1)
 
 
-def accuracy(logits: np.ndarray) -> float:
-    return float((logits.argmax(1) == GOLD).mean())
+def accuracy(outputs: Outputs) -> float:
+    return float((np.asarray(outputs["logits"]).argmax(1) == GOLD).mean())
+
+
+def same_labels(first: Outputs, second: Outputs) -> float:
+    """The share of texts with the same best label."""
+    return float((np.asarray(first["logits"]).argmax(1) == np.asarray(second["logits"]).argmax(1)).mean())
+
+
+def logits_of(model: ExportableModel, texts: Sequence[Text]) -> np.ndarray:
+    """What torch answers: [texts, labels]."""
+    return np.asarray(torch_outputs(model, model.featurizer(texts))["logits"])
 
 
 class TinyEncoder(nn.Module):
@@ -57,7 +70,7 @@ class TinyEncoder(nn.Module):
 
     def __init__(self, rows: int, width: int = 32, heads: int = 2, pair: bool = False) -> None:
         super().__init__()
-        self.heads = heads
+        self.parts = heads
         self.words = nn.Embedding(rows, width, padding_idx=0)
         self.positions = nn.Embedding(256, width)
         self.types = nn.Embedding(2, width) if pair else None
@@ -65,7 +78,7 @@ class TinyEncoder(nn.Module):
         self.up, self.down = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
         self.classifier = nn.Linear(width, len(LABELS))
 
-    def states(self, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor | None) -> torch.Tensor:
+    def states(self, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor | None = None) -> torch.Tensor:
         batch, length = ids.shape
         states = self.words(ids) + self.positions.weight[:length]
         if self.types is not None and types is not None:
@@ -73,7 +86,7 @@ class TinyEncoder(nn.Module):
         bias = ((1.0 - mask.to(states.dtype)) * -1e4)[:, None, None, :]
 
         def split(values: torch.Tensor) -> torch.Tensor:
-            return values.view(batch, length, self.heads, -1).transpose(1, 2)
+            return values.view(batch, length, self.parts, -1).transpose(1, 2)
 
         query, key, value = (split(layer(states)) for layer in (self.query, self.key, self.value))
         attention = (query @ key.transpose(2, 3) / query.shape[-1] ** 0.5 + bias).softmax(-1)
@@ -109,7 +122,7 @@ class Outlier(TinyEncoder):
             self.widen.bias[-2:] = torch.tensor([5000.0, -5000.0])
             self.read.weight[:, -2:] = 0
 
-    def states(self, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor | None) -> torch.Tensor:
+    def states(self, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor | None = None) -> torch.Tensor:
         return self.read(self.widen(super().states(ids, mask, types)))
 
 
@@ -117,7 +130,7 @@ class TinyNgram(NgramNet):
     """The real n-gram network with random tables."""
 
     def __init__(self, config: NgramConfig) -> None:
-        super().__init__(config, len(LABELS))
+        super().__init__(config, (Head("logits", len(LABELS), "classes"),))
         with torch.no_grad():
             for table in self.tables:
                 table.weight[1:].normal_()
@@ -142,22 +155,23 @@ class TinyNgram(NgramNet):
 def _fit_classifier(model: ExportableModel, cutoff: float | None) -> ExportableModel:
     """Least squares for the last layer on other sentences, and logits of a trained model's size."""
     texts, gold = make_texts(1500, seed=2)
-    module = model.module
-    shown = model.featurizer([(text, text) for text in texts] if isinstance(model.dev_texts[0], tuple) else texts)
-    vectors = np.c_[torch_logits(replace(model, module=_Vectors(module)), shown), np.ones(len(texts))]
-    weights = np.linalg.lstsq(vectors, 8.0 * (np.eye(len(LABELS))[gold] - 1 / len(LABELS)), rcond=cutoff)[0]
+    module: Any = model.module
+    shown = model.featurizer([(text, text) for text in texts] if model.featurizer.pair else texts)
+    inputs = model.featurizer.inputs
+    batch = pad(shown, inputs, max(length_of(item, inputs) for item in shown))
     with torch.no_grad():
-        module.set_last_layer(torch.from_numpy(weights[:-1].T.copy()), torch.from_numpy(weights[-1].copy()))
+        vectors = module.last_vector(*(torch.from_numpy(batch[spec.name]).long() for spec in inputs)).numpy()
+        module.set_last_layer(*least_squares(vectors, gold, len(LABELS), cutoff))
     return model
 
 
-class _Vectors(nn.Module):
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
-
-    def forward(self, *inputs: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {"logits": self.module.last_vector(*inputs)}
+def least_squares(
+    vectors: np.ndarray, gold: np.ndarray, classes: int, cutoff: float | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weight [classes, width] and bias of a linear layer that tells `gold` from `vectors`."""
+    wanted = 8.0 * (np.eye(classes)[gold] - 1 / classes)
+    weights = np.linalg.lstsq(np.c_[vectors, np.ones(len(vectors))], wanted, rcond=cutoff)[0]
+    return torch.from_numpy(weights[:-1].T.copy()), torch.from_numpy(weights[-1].copy())
 
 
 def _model(
@@ -167,13 +181,16 @@ def _model(
         ExportableModel(
             name=name,
             task="classification",
-            labels=LABELS,
             student=name,
             module=module.eval(),
             featurizer=featurizer,  # type: ignore[arg-type]
             buckets=BUCKETS,
-            dev_texts=dev,
+            outputs=(OutputSpec("logits", len(LABELS), False, LABELS),),
+            asked=dev,
+            pieces=dev,
             score=accuracy,
+            agree=same_labels,
+            settings=lambda outputs: {},
             calibration_texts=make_texts(60, seed=3)[0] if not isinstance(dev[0], tuple) else (),
             metrics={"teacher": {"test": {"accuracy": 0.97}}},
             provenance={"seed": 1},
@@ -258,7 +275,7 @@ class Absent(OnnxConverter):
     packages = (*OnnxConverter.packages, "edgebert_no_such_package")
 
 
-# Largest difference of a logit, as a share of the largest logit.
+# Largest difference of a number, as a share of the largest.
 TOLERANCE = {
     Precision.FP32: 1e-5,
     Precision.FP16: 3e-3,
@@ -276,12 +293,13 @@ AGREEMENT = {
 
 
 def assert_export_matches(model: ExportableModel, artifact: Artifact) -> Verification:
-    """The exported file answers as torch does: same labels, logits within the precision's tolerance."""
+    """The exported file answers as torch does: same decisions, numbers within the precision's tolerance."""
     known = reference(model)
     found = verify(artifact, model, known)
     assert known.metric >= 0.9, "the model under test must know its task"
     assert found.float_metric == known.metric
-    assert found.max_difference <= TOLERANCE[artifact.precision] * float(np.abs(known.logits).max()), found
+    most = max(largest(known.outputs, spec.name) for spec in model.outputs)
+    assert found.max_difference <= TOLERANCE[artifact.precision] * most, found
     assert found.agreement >= AGREEMENT[artifact.precision], found
     assert abs(found.drop) <= 0.03, found
     return found

@@ -13,7 +13,7 @@ from torch import nn
 
 from edgebert_converters import graph
 from edgebert_converters.base import CONVERTERS, ExportableModel, Precision, converter
-from edgebert_converters.verify import engine_for, torch_logits
+from edgebert_converters.verify import engine_for, torch_outputs
 from edgebert_runtime.errors import ExportError, UsageError
 from edgebert_runtime.inference import infer
 
@@ -26,6 +26,8 @@ CASES = [
     for precision in converter(format).precisions
     if not (name == "ngram" and precision is Precision.INT8_STATIC)  # its linears are small heads: the same file
 ]
+CASES += [("tagger", format, precision) for format in FORMATS for precision in (Precision.INT8, Precision.INT8_STATIC)]
+CASES += [("understanding", format, precision) for format in FORMATS for precision in (Precision.FP32, Precision.INT8)]
 
 
 @pytest.mark.parametrize(("name", "format", "precision"), CASES)
@@ -59,7 +61,7 @@ def test_int8_embeddings_take_one_byte_a_weight(models, convert, name: str, form
     assert large.size - small.size > 0.9 * saved
 
 
-@pytest.mark.parametrize("name", ["encoder", "ngram"])
+@pytest.mark.parametrize("name", ["encoder", "ngram", "understanding"])
 @pytest.mark.parametrize("format", FORMATS)
 def test_every_length_up_to_the_longest_runs(models, convert, name: str, format: str) -> None:
     model, artifact = models[name], convert(name, format, "fp32")
@@ -78,13 +80,18 @@ def test_every_length_up_to_the_longest_runs(models, convert, name: str, format:
     ]
     engine = engine_for(artifact, model)
     try:
-        found = infer(engine, features, inputs, artifact.shapes, 1)
-        together = infer(engine, features, inputs, artifact.shapes, 5)
+        found = infer(engine, features, model.graph(artifact.shapes), 1)
+        together = infer(engine, features, model.graph(artifact.shapes), 5)
     finally:
         engine.close()
-    expected = torch_logits(model, features)
-    np.testing.assert_allclose(found, expected, atol=1e-3)
-    np.testing.assert_allclose(together, expected, atol=1e-3)
+    expected = torch_outputs(model, features)
+    for spec in model.outputs:
+        for row, other, wanted in zip(found[spec.name], together[spec.name], expected[spec.name], strict=True):
+            np.testing.assert_allclose(row, wanted, atol=1e-3)
+            np.testing.assert_allclose(other, wanted, atol=1e-3)
+    tokens = [spec.name for spec in model.outputs if spec.per_token]
+    assert tokens == (["slots"] if name == "understanding" else [])
+    assert all([len(row) for row in found[output]] == list(range(1, MAX_LENGTH + 1)) for output in tokens)
 
 
 def test_shapes_say_what_each_format_takes(convert) -> None:
@@ -118,6 +125,50 @@ def test_kept_layers_stay_float(models, convert, format: str) -> None:
     assert not stored(model.module.up, plain)
     assert stored(model.module.classifier, plain)
     assert_export_matches(model, artifact)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_heads_over_tokens_stay_float(models, convert, format: str) -> None:
+    model, artifact = models["understanding"], convert("understanding", format, "int8")
+    assert {"heads.intent", "heads.slots"} == {name for name in artifact.kept if name != "positions"}
+    content = artifact.path.read_bytes()
+    for head in model.module.heads.values():
+        weight = head.weight.detach()
+        assert any(matrix.contiguous().numpy().tobytes() in content for matrix in (weight, weight.t()))
+
+
+class Recurrent(nn.Module):
+    """Cannot be exported itself; `unrolled` can."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def unrolled(self) -> nn.Module:
+        return self.inner
+
+    def forward(self, *inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+        if int(inputs[0].sum()) % 2:
+            return {"logits": self.inner(*inputs)["logits"] + 0}
+        outputs: dict[str, torch.Tensor] = self.inner(*inputs)
+        return outputs
+
+
+def test_a_network_is_unrolled_where_it_must_be(models, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    model = replace(models["encoder"], module=Recurrent(models["encoder"].module).eval())
+    artifact = converter("tflite").convert(model, Precision.INT8, tmp_path)
+    assert artifact.kept[:1] == ("classifier",)  # names are those of the unrolled network
+    assert_export_matches(model, artifact)
+
+
+def test_onnx_takes_the_network_as_it_is(models, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    model = replace(models["encoder"], name="looped", module=Recurrent(models["encoder"].module).eval())
+    with pytest.raises(ExportError, match="onnx export of looped failed"):
+        converter("onnx").convert(model, Precision.FP32, tmp_path)
 
 
 def test_onnx_holds_nothing_of_this_machine(convert) -> None:

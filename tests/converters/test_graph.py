@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -67,6 +68,25 @@ def test_linears_on_one_vector_a_text_are_small_heads(models: dict[str, Exportab
     assert graph.small_heads(models["ngram"]) == {"linear", "hidden", "output"}
 
 
+def test_heads_over_tokens_are_small_heads_unless_they_are_large(models: dict[str, ExportableModel]) -> None:
+    """A head over the whole vocabulary is most of a network's work."""
+    model = models["understanding"]
+    assert graph.small_heads(model) == {"heads.intent", "heads.slots"}
+    module = copy.deepcopy(model.module)
+    module.heads["slots"] = nn.Linear(32, (graph.SMALL_HEAD_WEIGHTS >> 5) + 1)  # type: ignore[operator]
+    assert graph.small_heads(replace(model, module=module)) == {"heads.intent"}
+
+
+def test_only_a_module_that_can_be_unrolled_is(models: dict[str, ExportableModel]) -> None:
+    class Loop(nn.Module):
+        def unrolled(self) -> nn.Module:
+            return nn.Linear(2, 2)
+
+    assert graph.unrolled(models["encoder"]) is models["encoder"]
+    model = graph.unrolled(replace(models["encoder"], module=Loop()))
+    assert isinstance(model.module, nn.Linear) and not model.module.training
+
+
 def test_sliced_tables_are_told_from_looked_up_ones(models: dict[str, ExportableModel]) -> None:
     assert graph.sliced_embeddings(models["encoder"]) == {"positions"}
     assert graph.sliced_embeddings(models["ngram"]) == frozenset()
@@ -77,10 +97,13 @@ def test_a_model_must_fit_together(models: dict[str, ExportableModel]) -> None:
         replace(models["encoder"], buckets=(8, 12))
     with pytest.raises(ExportError, match="at least 3"):
         replace(models["encoder"], buckets=(2, MAX_LENGTH))
-    with pytest.raises(ExportError, match="no dev texts"):
-        replace(models["encoder"], dev_texts=())
-    with pytest.raises(ExportError, match="1 label"):
-        replace(models["encoder"], labels=("only",))
+    for field in ("asked", "pieces"):
+        with pytest.raises(ExportError, match="no dev texts"):
+            replace(models["encoder"], **{field: ()})
+    backwards = models["understanding"].outputs[::-1]
+    for outputs in ((), backwards, backwards[:1] * 2):
+        with pytest.raises(ExportError, match="in alphabetical order and each once"):
+            replace(models["encoder"], outputs=outputs)
 
 
 def test_sensitivity_finds_the_layer_that_int8_hurts(models: dict[str, ExportableModel]) -> None:

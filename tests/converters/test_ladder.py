@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from converter_models import DEV
+from converter_models import DEV, logits_of
 
 from edgebert_converters import base
 from edgebert_converters.base import Precision
@@ -74,11 +74,9 @@ def test_auto_keeps_the_sensitive_layer_in_float(models, tmp_path: Path, log: Lo
 
 def test_auto_ends_in_float_when_nothing_less_is_good_enough(models, tmp_path: Path, log: Log) -> None:
     """A score that only exact logits satisfy: int8 fails with any layers kept, fp16 fails, fp32 passes."""
-    from edgebert_converters.verify import torch_logits
-
     model = models["encoder"]
-    exact = torch_logits(model, model.featurizer(DEV))
-    strict = replace(model, score=lambda logits: float(abs(logits - exact).max() < 1e-3))
+    exact = logits_of(model, DEV)
+    strict = replace(model, score=lambda outputs: float(abs(outputs["logits"] - exact).max() < 1e-3))
     (made,) = export_model(strict, "linux", "onnx", "auto", out=tmp_path / "x.edgebert", log=log)
     assert made.precision is Precision.FP32
     tried = [line.split()[1] for line in log if line.startswith("onnx: ") and "bytes" not in line]

@@ -6,19 +6,21 @@ import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from converter_models import CHANNELS, DEV, LABELS, MAX_LENGTH, make_texts, ngram
+from converter_models import CHANNELS, DEV, LABELS, MAX_LENGTH, logits_of, make_texts, ngram
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgebert.tasks.heads import Head
 from edgebert_converters.base import ExportableModel, Precision, converter
 from edgebert_converters.ladder import export_model
 from edgebert_converters.native import BITS, encode, pack, quantize_columns
 from edgebert_converters.targets import TARGETS
-from edgebert_converters.verify import reference, torch_logits, verify
+from edgebert_converters.verify import reference, verify
 from edgebert_runtime import _core
 from edgebert_runtime.archive import Archive
 from edgebert_runtime.bundle import Manifest, open_bundle, write_bundle_file
@@ -27,6 +29,7 @@ from edgebert_runtime.features import Text
 from edgebert_runtime.manifest import parse_json
 from edgebert_runtime.model import EdgeModel
 from edgebert_runtime.ngrams import Channel, table_of
+from edgebert_runtime.outputs import OutputSpec
 
 NATIVE = converter("native")
 SINGLE, GRAMS, CHARACTERS = CHANNELS
@@ -38,9 +41,10 @@ def quiet(line: str) -> None:
     """Swallows what an export prints."""
 
 
-def logits_of(model: ExportableModel, texts: tuple[Text, ...], bits: int = 8, kernels: int = 0) -> np.ndarray:
+def answered(model: ExportableModel, texts: tuple[Text, ...], bits: int = 8, kernels: int = 0) -> np.ndarray:
     """What the core answers, in the native format."""
-    opened = _core.Model(encode(model.module, model.featurizer, len(model.labels), bits), kernels)  # type: ignore[arg-type]
+    content = encode(model.module, model.featurizer, model.outputs[0].width, bits)  # type: ignore[arg-type]
+    opened = _core.Model(content, kernels)
     first = [text[0] if isinstance(text, tuple) else text for text in texts]
     second = [text[1] for text in texts if isinstance(text, tuple)] or None
     return np.frombuffer(opened.logits(first, second), np.float32).reshape(len(texts), -1)
@@ -77,24 +81,24 @@ SHAPES: dict[str, Callable[[], ExportableModel]] = {
 def test_int8_is_as_good_as_torch(name: str) -> None:
     model = SHAPES[name]()
     known = reference(model)
-    found = logits_of(model, known.texts)
-    largest = float(np.abs(known.logits).max())
-    np.testing.assert_allclose(found, known.logits, atol=0.05 * largest)
-    assert np.abs(found - known.logits).mean() < 0.01 * largest
-    assert (found.argmax(1) == known.logits.argmax(1)).mean() > 0.95
-    assert known.metric > 0.8 and abs(model.score(found[: known.dev]) - known.metric) <= 0.025
+    found, expected = answered(model, known.texts), logits_of(model, known.texts)
+    largest = float(np.abs(expected).max())
+    np.testing.assert_allclose(found, expected, atol=0.05 * largest)
+    assert np.abs(found - expected).mean() < 0.01 * largest
+    assert (found.argmax(1) == expected.argmax(1)).mean() > 0.95
+    assert known.metric > 0.8 and abs(model.score({"logits": found[: known.dev]}) - known.metric) <= 0.025
     for kernels in {bit & _core.features() for bit in (1, 2, 4, 8)}:
-        np.testing.assert_array_equal(logits_of(model, known.texts, 8, kernels), found)
+        np.testing.assert_array_equal(answered(model, known.texts, 8, kernels), found)
 
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_int4_is_rougher_but_no_guess(name: str) -> None:
     model = SHAPES[name]()
-    known = reference(model)
-    found = logits_of(model, known.texts, bits=4)
-    assert np.abs(found - known.logits).mean() < 0.2 * float(np.abs(known.logits).max())
-    assert (found.argmax(1) == known.logits.argmax(1)).mean() > 0.75
-    assert np.abs(found - known.logits).mean() > np.abs(logits_of(model, known.texts) - known.logits).mean()
+    texts = reference(model).texts
+    found, expected = answered(model, texts, bits=4), logits_of(model, texts)
+    assert np.abs(found - expected).mean() < 0.2 * float(np.abs(expected).max())
+    assert (found.argmax(1) == expected.argmax(1)).mean() > 0.75
+    assert np.abs(found - expected).mean() > np.abs(answered(model, texts) - expected).mean()
 
 
 @pytest.mark.parametrize("bits", [8, 4])
@@ -115,8 +119,8 @@ def test_rows_of_few_levels_lose_nothing(bits: int) -> None:
     # Texts with unknown words alone: nothing is folded, so no sum is rounded a second time.
     texts = tuple(f"{text}zz lampx " for text in DEV) if bits == 4 else DEV
     model = replace(model, module=unfolded(model))
-    expected = torch_logits(model, model.featurizer(texts))
-    np.testing.assert_allclose(logits_of(model, texts, bits), expected, atol=3e-4 * float(np.abs(expected).max()))
+    expected = logits_of(model, texts)
+    np.testing.assert_allclose(answered(model, texts, bits), expected, atol=3e-4 * float(np.abs(expected).max()))
 
 
 def unfolded(model: ExportableModel) -> torch.nn.Module:
@@ -132,8 +136,8 @@ def test_folded_words_answer_as_their_characters() -> None:
     """To the rounding of the folded rows; for words that are known and for those that are not."""
     model = ngram(hidden=0)
     texts = (*DEV, "lamp lamppost LAMP unlamped", "rainy raining rain", "qqq", "", "music " * 40)
-    plain = logits_of(replace(model, module=unfolded(model)), texts)
-    folded = logits_of(model, texts)
+    plain = answered(replace(model, module=unfolded(model)), texts)
+    folded = answered(model, texts)
     largest = float(np.abs(plain).max())
     np.testing.assert_allclose(folded, plain, atol=0.02 * largest)
     assert not np.array_equal(folded, plain)
@@ -145,11 +149,11 @@ def test_texts_of_any_length(long_model: ExportableModel, words: int) -> None:
     words_, _ = make_texts(200, seed=9)
     text = " ".join(" ".join(words_).split()[:words])
     texts = (text, text.upper(), f"{text} unknownword", f"zz {text}")
-    expected = torch_logits(long_model, long_model.featurizer(texts))
-    found = logits_of(long_model, texts)
+    expected = logits_of(long_model, texts)
+    found = answered(long_model, texts)
     # The same few words over and over: the rounding errors of their rows add up as the rows do.
     np.testing.assert_allclose(found, expected, atol=0.1 * max(2.0, float(np.abs(expected).max())))
-    longer = logits_of(long_model, (f"{text} storm storm rain",))
+    longer = answered(long_model, (f"{text} storm storm rain",))
     assert np.array_equal(longer, found[:1]) == (words >= LONG)
 
 
@@ -167,8 +171,8 @@ def long_model() -> ExportableModel:
 @settings(max_examples=40, deadline=None)
 @given(texts=st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=50), min_size=1, max_size=4))
 def test_any_text(long_model: ExportableModel, texts: list[str]) -> None:
-    expected = torch_logits(long_model, long_model.featurizer(texts))
-    found = logits_of(long_model, tuple(texts))
+    expected = logits_of(long_model, texts)
+    found = answered(long_model, tuple(texts))
     np.testing.assert_allclose(found, expected, atol=0.1 * max(2.0, float(np.abs(expected).max())))
 
 
@@ -176,7 +180,40 @@ def test_an_empty_text_leaves_the_bias(long_model: ExportableModel) -> None:
     bias = long_model.module.linear.bias.detach().numpy()  # type: ignore[union-attr, operator]
     hidden = long_model.module.hidden.bias.detach().clamp(min=0)  # type: ignore[union-attr, operator]
     expected = bias + (long_model.module.output.weight.detach() @ hidden).numpy()  # type: ignore[union-attr, operator]
-    np.testing.assert_allclose(logits_of(long_model, ("", " \n", "qqqq")), [expected] * 3, atol=0.02)
+    np.testing.assert_allclose(answered(long_model, ("", " \n", "qqqq")), [expected] * 3, atol=0.02)
+
+
+def scores() -> ExportableModel:
+    """The network with one number a text, as of a regression, under another name."""
+    model = ngram()
+    module: Any = model.module
+    for name in ("linear", "output"):
+        layer = getattr(module, name)
+        one = torch.nn.Linear(layer.in_features, 1, bias=layer.bias is not None)
+        one.load_state_dict({key: value[:1] for key, value in layer.state_dict().items()})
+        setattr(module, name, one)
+    module.head = Head("score", 1, "number")
+    return replace(
+        model,
+        outputs=(OutputSpec("score", 1),),
+        score=lambda outputs: float(np.isfinite(outputs["score"]).all()),
+        agree=lambda first, second: float((np.abs(first["score"] - second["score"]) < 0.5).mean()),  # type: ignore[operator]
+    )
+
+
+def test_one_number_a_text(tmp_path: Path) -> None:
+    model = scores()
+    found = verify(NATIVE.convert(model, Precision.INT8, tmp_path), model)
+    assert found.answers["score"].shape == (len(DEV), 1)  # type: ignore[union-attr]
+    assert found.agreement == 1.0 and 0 < found.max_difference < 0.3
+    np.testing.assert_allclose(found.answers["score"], logits_of(ngram(), DEV)[:, :1], atol=0.3)
+
+
+@pytest.mark.parametrize("outputs", [(OutputSpec("logits", 3, True),), (OutputSpec("a", 3), OutputSpec("logits", 3))])
+def test_other_outputs_are_refused(models, tmp_path: Path, outputs: tuple[OutputSpec, ...]) -> None:
+    with pytest.raises(ExportError, match="the native format holds one answer a text"):
+        NATIVE.convert(replace(models["ngram"], outputs=outputs), Precision.INT8, tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 # ---- the file
@@ -305,7 +342,7 @@ def test_the_bundle_holds_its_vocabulary_once(models, bundle: Path) -> None:
 
 def test_it_answers_as_torch(models, bundle: Path) -> None:
     model = models["ngram"]
-    expected = torch_logits(model, model.featurizer(DEV))
+    expected = logits_of(model, DEV)
     with EdgeModel.load(bundle) as loaded:
         found = loaded.self_test(tolerance=0.0)
         assert found.passed and found.checked == 24 and found.max_difference == 0.0
@@ -320,7 +357,8 @@ def test_ids_are_those_of_the_onnx_bundle(models, bundle: Path, tmp_path: Path) 
     export_model(models["ngram"], "linux", "onnx", "int8", out=other, log=quiet)
     texts = [*DEV, "", "Play the SONG, naïve 北京 😀 don't", "lamp " * 100]
     with EdgeModel.load(bundle) as native, EdgeModel.load(other) as onnx:
-        for first, second in zip(native.featurize(texts), onnx.featurize(texts), strict=True):
+        asked = native.ask(texts)
+        for first, second in zip(native.featurize(asked), onnx.featurize(asked), strict=True):
             assert {k: v.tolist() for k, v in first.items()} == {k: v.tolist() for k, v in second.items()}
         np.testing.assert_allclose(native.logits(texts), onnx.logits(texts), atol=0.3)
 
@@ -354,8 +392,8 @@ def test_auto_tries_the_others_when_it_is_not_good_enough(
 ) -> None:
     monkeypatch.setitem(TARGETS, "linux", replace(TARGETS["linux"], formats=("native", "onnx")))
     model = models["ngram"]
-    exact = torch_logits(model, model.featurizer(DEV))
-    strict = replace(model, score=lambda logits: float(abs(logits - exact).max() < 1e-3))
+    exact = logits_of(model, DEV)
+    strict = replace(model, score=lambda outputs: float(abs(outputs["logits"] - exact).max() < 1e-3))
     lines: list[str] = []
     (made,) = export_model(strict, "linux", "auto", out=tmp_path / "x.edgebert", log=lines.append)
     assert made.format == "onnx" and made.precision is Precision.FP32

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,26 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from converter_models import DEV
+from converter_models import DEV, logits_of
 
 from edgebert_converters.base import ExportableModel, Precision
 from edgebert_converters.ladder import export_model
 from edgebert_converters.native import BITS, encode
 from edgebert_converters.shrink import OVERHEAD, candidates, fewer, importance, narrower, tabled
-from edgebert_converters.verify import torch_logits
 from edgebert_runtime import EdgeModel
 from edgebert_runtime.errors import ExportError
-from edgebert_runtime.features import Text
 from edgebert_runtime.ngrams import NgramFeaturizer, build_table, known_hashes
 
 
 @pytest.fixture
 def model(models) -> ExportableModel:
-    return replace(models["ngram"], calibration_texts=models["ngram"].dev_texts)
-
-
-def answers(model: ExportableModel, texts: Sequence[Text]) -> np.ndarray:
-    return torch_logits(model, model.featurizer(texts))
+    return replace(models["ngram"], calibration_texts=models["ngram"].pieces)
 
 
 def table_of(model: ExportableModel) -> NgramFeaturizer:
@@ -51,7 +44,7 @@ def test_a_table_gives_its_hashes_back(model) -> None:
 def test_all_rows_kept_change_nothing(model) -> None:
     same = fewer(model, importance(model), 1.0)
     assert rows_of(same) == rows_of(model)
-    assert np.array_equal(answers(same, DEV), answers(model, DEV))
+    assert np.array_equal(logits_of(same, DEV), logits_of(model, DEV))
 
 
 def test_rows_that_no_text_reaches_go_first(model) -> None:
@@ -63,7 +56,7 @@ def test_rows_that_no_text_reaches_go_first(model) -> None:
     share = max(float((weights > 1).mean()) for weights in counts) + 0.01
     smaller = fewer(model, counts, share)
     assert all(after < before for after, before in zip(rows_of(smaller), rows_of(model), strict=True))
-    np.testing.assert_allclose(answers(smaller, DEV), answers(model, DEV), atol=1e-4)
+    np.testing.assert_allclose(logits_of(smaller, DEV), logits_of(model, DEV), atol=1e-4)
 
 
 def test_spellings_follow_their_rows(model) -> None:
@@ -86,10 +79,10 @@ def test_directions_that_no_row_uses_cost_nothing(model) -> None:
         low = torch.randn(module.tables[0].weight.shape[0], 32, generator=generator)
         low[0] = 0
         module.tables[0].weight.copy_(low @ torch.randn(32, 64, generator=generator))
-    before = answers(model, DEV)
+    before = logits_of(model, DEV)
     after = narrower(model, 0.5)
     assert after.module.tables[0].weight.shape[1] == 32  # type: ignore[union-attr,index]
-    np.testing.assert_allclose(answers(after, DEV), before, atol=2e-3 * float(np.abs(before).max()))
+    np.testing.assert_allclose(logits_of(after, DEV), before, atol=2e-3 * float(np.abs(before).max()))
     assert model.module.tables[0].weight.shape[1] == 64  # type: ignore[union-attr,index]
 
 

@@ -12,6 +12,7 @@ import yaml
 
 from edgebert.distillation.objectives import OBJECTIVES, Sizes, make_objectives
 from edgebert.models import STUDENTS, get_family
+from edgebert.models.bilstm import BiLstm, BiLstmConfig
 from edgebert.models.mobilebert import PRESETS, MobileBert
 from edgebert.recipe import DataSection, Recipe, TrainingSection, load_yaml, parse
 
@@ -38,7 +39,7 @@ def test_each_recipe_on_the_page_parses(text: str, tmp_path: Path) -> None:
     parse(family.options, recipe.student.options, "student")
     parse(TrainingSection, {**family.training, **recipe.training}, "training")
     sizes = Sizes(2, 8, 2)
-    assert make_objectives(recipe.objectives or family.objectives, sizes, sizes)
+    assert make_objectives(recipe.objectives or family.objectives, sizes, sizes, ())
 
 
 def test_there_are_recipes_and_none_is_hidden_in_another_fence() -> None:
@@ -58,24 +59,28 @@ def shown(value: Any) -> str:
 
 
 def test_the_defaults_are_the_codes() -> None:
-    minis = [get_family(name).training for name in STUDENTS if name != "ngram"]
+    columns = {1: ["ngram"], 2: ["bilstm"], 3: [name for name in STUDENTS if name.startswith("mobilebert")]}
+    assert {name for names in columns.values() for name in names} == set(STUDENTS)
     for key, cells in rows("| key of `training`").items():
         default = TrainingSection.model_fields[key].default
-        if key == "sparse_learning_rate":
-            assert cells[1] == shown(get_family("ngram").training[key])
-            continue
-        assert cells[0] == shown(default)
-        assert cells[1] == shown(get_family("ngram").training.get(key, default))
-        for training in minis:
-            assert shown(training.get(key, default)) in re.findall(r"[\w.\-]+", cells[2])
+        assert cells[0] == ("-" if key == "sparse_learning_rate" else shown(default))
+        for column, name in ((column, name) for column, names in columns.items() for name in names):
+            if cells[column] != "-":
+                value = get_family(name).training.get(key, default)
+                assert shown(value) in re.findall(r"[\w.\-]+", cells[column]), (key, name)
 
 
 def test_the_sizes_are_the_codes() -> None:
     table = rows("| name | parameters")
     for name, config in PRESETS.items():
         with torch.device("meta"):
-            network = MobileBert(config, classes=2)
-        count = sum(p.numel() for key, p in network.named_parameters() if not key.startswith("classifier"))
+            network = MobileBert(config, ())
+        count = sum(p.numel() for _, p in network.named_parameters())
         assert table[name][:2] == [f"{count / 1e6:.1f} M", f"{config.hidden} x {config.layers}"]
+    tagger = get_family("bilstm").options()
+    with torch.device("meta"):
+        largest = BiLstm(BiLstmConfig(tagger.words + 1, tagger.characters + 1, shapes=8), ())
+    assert table["bilstm"][0] == f"at most {sum(p.numel() for p in largest.parameters()) / 1e6:.1f} M"
+    assert table["bilstm"][1].startswith(f"{tagger.hidden} x {tagger.layers}")
     options = get_family("ngram").options()
     assert table["ngram"][0] == f"at most {sum(c.rows * c.width for c in options.channels) / 1e6:.1f} M"

@@ -36,9 +36,9 @@ class Tiny:
         self._made: dict[str, Path] = {}
 
     def __call__(self, kind: str) -> Path:
-        """`kind` is a format (WordPiece, float), "native" or "native-pair" (n-grams, int8), "ngram" (ONNX) or
-        "executorch-int8" (int8 embedding rows)."""
-        format = {"ngram": "onnx", "executorch-int8": "executorch", "native-pair": "native"}.get(kind, kind)
+        """`kind` is a format (WordPiece, float), "native" or "native-pair" (n-grams, int8), "ngram" (ONNX),
+        "executorch-int8" (int8 embedding rows), or such as "onnx-tags" (a second output, with a row for each token)."""
+        format = "onnx" if kind == "ngram" else kind.split("-")[0]
         for package in NEEDS[format]:
             pytest.importorskip(package)
         if kind not in self._made:
@@ -47,8 +47,8 @@ class Tiny:
                 self._made[kind] = graphs.write_native(folder, pair=kind == "native-pair")
             else:
                 featurizer = graphs.ngrams() if kind == "ngram" else graphs.wordpiece()
-                int8 = kind == "executorch-int8"
-                self._made[kind] = graphs.write_bundle(folder, format, featurizer, int8_rows=int8)
+                int8, tags = kind == "executorch-int8", kind.endswith("-tags")
+                self._made[kind] = graphs.write_bundle(folder, format, featurizer, int8_rows=int8, tags=tags)
         return self._made[kind]
 
 

@@ -1,7 +1,8 @@
 """Tiny real graphs in three formats, and bundles around them, made as design notes on the toolchain say.
 
-One network for all: embedding, masked mean, linear. Its weights come from a seed, so the golden logits, which torch
-computes, are those that every engine must give. And a native n-gram student, whose golden logits are the reference's.
+One network for all: embedding, masked mean, linear; on demand a second output, with a row for each token. Its weights
+come from a seed, so the golden numbers, which torch computes, are those that every engine must give. And a native
+n-gram student, whose golden logits are the reference's.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ import numpy as np
 import reference_model
 from scipy.special import softmax
 
-from edgebert_runtime.bundle import Manifest, Shapes, TensorInfo, input_tensors, write_bundle_file
+from edgebert_runtime import Prediction, golden
+from edgebert_runtime.bundle import Manifest, Shapes, input_tensors, output_tensors, write_bundle_file
 from edgebert_runtime.features import Featurizer, Text, WordPiece, pad
 from edgebert_runtime.manifest import to_bytes
 from edgebert_runtime.ngrams import Channel, NgramFeaturizer, build_table, ngram_hashes
+from edgebert_runtime.outputs import OutputSpec
 
 LABELS = ("lights", "music", "weather")
+LOGITS = OutputSpec("logits", len(LABELS), False, LABELS)
+TAGS = OutputSpec("tags", 2, True)
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "turn", "on", "off", "the", "light", "lights", "play"]
 VOCABULARY += ["some", "music", "what", "is", "weather", "like", "now", "please", "##s", "##ing", "!", "?", "'", "un"]
 TEXTS = ("turn on the lights", "play music", "", "what is the weather like now ?", "héllo 👋 wörld", "the " * 40)
@@ -40,8 +45,11 @@ def ngrams(words: tuple[int, int] = (1, 2)) -> NgramFeaturizer:
     return NgramFeaturizer(channels, build_table(channels, kept, MAX_LENGTH), MAX_LENGTH)
 
 
-def network(featurizer: Featurizer, int8_rows: bool = False) -> Any:
-    """Embeds the first input; masks by the second (WordPiece) or by id 0 and adds the others (n-grams)."""
+def network(featurizer: Featurizer, int8_rows: bool = False, tags: bool = False) -> Any:
+    """Embeds the first input; masks by the second (WordPiece) or by id 0 and adds the others (n-grams).
+
+    With `tags`, also two numbers for each token, of its row and of the mean.
+    """
     import torch
 
     class Table(torch.nn.Module):
@@ -67,6 +75,7 @@ def network(featurizer: Featurizer, int8_rows: bool = False) -> Any:
             self.masked = masked
             self.tables = torch.nn.ModuleList(Table(spec.rows) for spec in tables)
             self.head = torch.nn.Linear(8, len(LABELS))
+            self.tags = torch.nn.Linear(8, TAGS.width) if tags else None
             with torch.no_grad():
                 self.head.weight.mul_(6.0)
 
@@ -76,7 +85,9 @@ def network(featurizer: Featurizer, int8_rows: bool = False) -> Any:
             for table, ids, mask in zip(self.tables, (first, second), masks, strict=False):
                 weights = mask.to(torch.float32).unsqueeze(-1)
                 total = total + (table(ids) * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)
-            return {"logits": self.head(total)}
+            if self.tags is None:
+                return {"logits": self.head(total)}
+            return {"logits": self.head(total), "tags": self.tags(self.tables[0](first) + total.unsqueeze(1))}
 
     return Network().eval()
 
@@ -88,7 +99,7 @@ def example(featurizer: Featurizer, batch: int, length: int, dtype: Any) -> tupl
     return tuple(torch.ones(shape, dtype=dtype) for shape in shapes)
 
 
-def torch_logits(module: Any, featurizer: Featurizer, text: str) -> np.ndarray:
+def torch_outputs(module: Any, featurizer: Featurizer, text: str) -> dict[str, np.ndarray]:
     import torch
 
     from edgebert_runtime.features import length_of
@@ -97,7 +108,7 @@ def torch_logits(module: Any, featurizer: Featurizer, text: str) -> np.ndarray:
     batch = pad(features, featurizer.inputs, length_of(features[0], featurizer.inputs))
     with torch.no_grad():
         tensors = [torch.from_numpy(batch[spec.name].astype(np.int64)) for spec in featurizer.inputs]
-        return np.asarray(module(*tensors)["logits"][0].numpy())
+        return {name: np.asarray(values[0].numpy()) for name, values in module(*tensors).items()}
 
 
 def write_onnx(module: Any, featurizer: Featurizer, path: Path) -> Shapes:
@@ -112,7 +123,7 @@ def write_onnx(module: Any, featurizer: Featurizer, path: Path) -> Shapes:
             example(featurizer, 2, 5, torch.int64),
             path,
             input_names=[spec.name for spec in featurizer.inputs],
-            output_names=["logits"],
+            output_names=["logits", "tags"] if module.tags is not None else ["logits"],
             dynamic_shapes=dynamic,
             dynamo=True,
             external_data=False,
@@ -169,15 +180,20 @@ PACKAGES = {"onnx": "onnxruntime", "tflite": "ai-edge-litert", "executorch": "ex
 
 
 def write_bundle(
-    folder: Path, format: str, featurizer: Featurizer, int8_rows: bool = False, texts: Sequence[str] = TEXTS
+    folder: Path,
+    format: str,
+    featurizer: Featurizer,
+    int8_rows: bool = False,
+    texts: Sequence[str] = TEXTS,
+    tags: bool = False,
 ) -> Path:
-    """A complete bundle whose golden logits come from torch."""
-    module = network(featurizer, int8_rows)
+    """A complete bundle whose golden numbers come from torch."""
+    module = network(featurizer, int8_rows, tags)
     graph = folder / f"model.{SUFFIXES[format]}"
     shapes = WRITERS[format](module, featurizer, graph)
-    golden = [golden_vector(featurizer, text, torch_logits(module, featurizer, text)) for text in texts]
-    made = manifest(format, featurizer, shapes, "int8" if int8_rows else "fp32")
-    return bundled(folder, made, {graph.name: graph, **featurizer.files()}, golden)
+    vectors = [golden_vector(featurizer, text, **torch_outputs(module, featurizer, text)) for text in texts]
+    made = manifest(format, featurizer, shapes, "int8" if int8_rows else "fp32", (LOGITS, TAGS) if tags else (LOGITS,))
+    return bundled(folder, made, {graph.name: graph, **featurizer.files()}, vectors)
 
 
 def write_native(folder: Path, pair: bool = False) -> Path:
@@ -195,18 +211,23 @@ def write_native(folder: Path, pair: bool = False) -> Path:
     return bundled(folder, made, {"model.ebnn": content}, vectors)
 
 
-def manifest(format: str, featurizer: Featurizer, shapes: Shapes, precision: str) -> Manifest:
+def manifest(
+    format: str,
+    featurizer: Featurizer,
+    shapes: Shapes,
+    precision: str,
+    outputs: Sequence[OutputSpec] = (LOGITS,),
+) -> Manifest:
     integers = "int64" if format in ("onnx", "executorch") else "int32"
     return Manifest(
         name=f"tiny-{format}",
         task="classification",
-        labels=LABELS,
         max_length=MAX_LENGTH,
         student="tiny",
         format=format,
         precision=precision,
         inputs=input_tensors(featurizer.inputs, integers, shapes.batch),
-        outputs=(TensorInfo("logits", "float32", (shapes.batch or "batch", len(LABELS))),),
+        outputs=output_tensors(outputs, shapes.batch),
         shapes=shapes,
         featurizer=featurizer.spec(),
         created="2026-01-02T03:04:05+00:00",
@@ -214,22 +235,21 @@ def manifest(format: str, featurizer: Featurizer, shapes: Shapes, precision: str
     )
 
 
-def bundled(folder: Path, made: Manifest, files: dict[str, bytes | Path], golden: Sequence[dict[str, Any]]) -> Path:
+def bundled(folder: Path, made: Manifest, files: dict[str, bytes | Path], vectors: Sequence[dict[str, Any]]) -> Path:
     path = folder / f"{made.name}.edgebert"
-    write_bundle_file(path, made, {"golden.jsonl": b"".join(map(to_line, golden)), **files})
+    write_bundle_file(path, made, {"golden.jsonl": b"".join(map(to_line, vectors)), **files})
     return path
 
 
-def golden_vector(featurizer: Featurizer, text: Text, logits: np.ndarray) -> dict[str, Any]:
-    probabilities = softmax(logits)
+def golden_vector(featurizer: Featurizer, text: Text, logits: np.ndarray, **more: np.ndarray) -> dict[str, Any]:
+    """What `logits` mean, worked out here; `more` outputs mean nothing to a classification."""
+    probabilities = softmax(logits.astype(np.float64))
     best = int(probabilities.argmax())
-    return {
-        "text": list(text) if isinstance(text, tuple) else text,
-        "ids": {name: ids.tolist() for name, ids in featurizer([text])[0].items()},
-        "logits": logits.tolist(),
-        "label": LABELS[best],
-        "probability": float(probabilities[best]),
-    }
+    found = dict(zip(LABELS, probabilities.tolist(), strict=True))
+    answer = Prediction(LABELS[best], found[LABELS[best]], found)
+    second, first = np.sort(logits)[-2:]
+    items = [(featurizer([text])[0], {"logits": logits, **more})]
+    return golden.vector(text, items, answer, float(first - second) / 2, featurizer.inputs)
 
 
 def to_line(value: dict[str, Any]) -> bytes:

@@ -15,13 +15,12 @@ def manifest(**changes: Any) -> Manifest:
     values: dict[str, Any] = {
         "name": "small",
         "task": "classification",
-        "labels": ("no", "yes"),
         "max_length": 8,
         "student": "test",
         "format": "onnx",
         "precision": "fp32",
         "inputs": (TensorInfo("ids", "int64", ("batch", "length"), 1, 10),),
-        "outputs": (TensorInfo("logits", "float32", ("batch", 2)),),
+        "outputs": (TensorInfo("logits", "float32", ("batch", 2), labels=("no", "yes")),),
         "shapes": Shapes(None, None, 1, 8),
         "featurizer": {"type": "wordpiece"},
         "created": "2026-01-02T03:04:05+00:00",
@@ -32,7 +31,13 @@ def manifest(**changes: Any) -> Manifest:
     return Manifest(**(values | changes))
 
 
-GOLDEN_LINE = {"text": "hi", "ids": {"ids": [1, 2]}, "logits": [0.5, -1.25], "label": "no", "probability": 0.85}
+GOLDEN_PIECE = {"ids": {"ids": [1, 2]}, "outputs": {"logits": {"shape": [2], "values": [0.5, -1.25]}}}
+GOLDEN_LINE = {
+    "text": "hi",
+    "pieces": [GOLDEN_PIECE],
+    "answer": {"label": "no", "probability": 0.85, "probabilities": {"no": 0.85, "yes": 0.15}, "sure": True},
+    "margin": 0.875,
+}
 
 
 def golden_bytes(*lines: object) -> bytes:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runtime_helpers import GOLDEN_LINE, entries, golden_bytes, manifest, write_small
+from runtime_helpers import GOLDEN_LINE, GOLDEN_PIECE, entries, golden_bytes, manifest, write_small
 
 from edgebert_runtime.archive import Archive, write_archive
 from edgebert_runtime.bundle import open_bundle, write_bundle_file
@@ -138,12 +138,15 @@ def test_missing_and_extra_entries(tmp_path: Path) -> None:
 
 
 def test_a_newer_schema(small: Path) -> None:
-    reason = refused(rewritten(small, {"schema_version": 2, "surprise": []}))
+    reason = refused(rewritten(small, {"schema_version": 3, "surprise": []}))
     assert "made by a newer EdgeBERT" in reason and "upgrade" in reason
 
 
 def test_wrong_manifest(small: Path) -> None:
-    assert "labels must be a list" in refused(rewritten(small, {"labels": "yes"}))
+    assert "unknown field 'labels'" in refused(rewritten(small, {"labels": ["no", "yes"]}))
+    assert "an older EdgeBERT (bundle schema 1); export it again" in refused(rewritten(small, {"schema_version": 1}))
+    settings = {"temperature": {"logits": None}, "threshold": -1}
+    assert "settings.threshold must be a number" in refused(rewritten(write_small(small), {"settings": settings}))
     assert "manifest.json is not valid JSON" in refused(rewritten(small, manifest=b"{"))
 
 
@@ -160,9 +163,17 @@ def test_wrong_manifest(small: Path) -> None:
 def test_what_would_not_open_is_not_written(tmp_path: Path, contents: dict[str, bytes], reason: str) -> None:
     with pytest.raises(BundleError, match=reason):
         write_bundle_file(tmp_path / "a", manifest(), contents)
-    with pytest.raises(BundleError, match="labels must be"):
-        write_bundle_file(tmp_path / "a", manifest(labels=()), entries())
+    with pytest.raises(BundleError, match="outputs must be"):
+        write_bundle_file(tmp_path / "a", manifest(outputs=()), entries())
     assert list(tmp_path.iterdir()) == []
+
+
+def piece(**changes: object) -> dict[str, Any]:
+    return {"pieces": [GOLDEN_PIECE | changes]}
+
+
+def logits(values: list[object], shape: object = (2,)) -> dict[str, Any]:
+    return piece(outputs={"logits": {"shape": shape, "values": values}})
 
 
 @pytest.mark.parametrize(
@@ -170,21 +181,36 @@ def test_what_would_not_open_is_not_written(tmp_path: Path, contents: dict[str, 
     [
         ({"text": 3}, "'text' must be"),
         ({"text": ["a", "b", "c"]}, "'text' must be"),
-        ({"ids": [1, 2]}, "exactly the inputs ids"),
-        ({"ids": {"other": [1]}}, "exactly the inputs ids"),
-        ({"ids": {"ids": [10]}}, "whole numbers from 0 to 9"),
-        ({"ids": {"ids": [-1]}}, "whole numbers from 0 to 9"),
-        ({"ids": {"ids": [1.0]}}, "whole numbers from 0 to 9"),
-        ({"ids": {"ids": [True]}}, "whole numbers from 0 to 9"),
-        ({"ids": {"ids": [1] * 9}}, "9 ids, more than"),
-        ({"logits": [1.0]}, "'logits' must be 2 numbers"),
-        ({"logits": [1.0, "2"]}, "'logits' must be 2 numbers"),
-        ({"logits": [1.0, 1e999]}, "not valid JSON|2 numbers"),
-        ({"logits": [1.0, 10**400]}, "'logits' must be 2 numbers"),
-        ({"label": "maybe"}, "'label' is not one of"),
-        ({"label": ["no"]}, "'label' is not one of"),
-        ({"probability": 1.5}, "'probability' must be"),
-        ({"more": 1}, "exactly the fields"),
+        ({"pieces": None}, "'pieces' must be"),
+        ({"pieces": []}, "'pieces' must be a list of at least one"),
+        ({"pieces": [3]}, "a piece must be a JSON object"),
+        ({"pieces": [GOLDEN_PIECE, {"ids": {}}]}, "a piece lacks the field 'outputs'"),
+        ({"pieces": [GOLDEN_PIECE | {"more": 1}]}, "a piece has an unknown field 'more'"),
+        (piece(ids=[1, 2]), "exactly the inputs ids"),
+        (piece(ids={"other": [1]}), "exactly the inputs ids"),
+        (piece(ids={"ids": [10]}), "whole numbers from 0 to 9"),
+        (piece(ids={"ids": [-1]}), "whole numbers from 0 to 9"),
+        (piece(ids={"ids": [1.0]}), "whole numbers from 0 to 9"),
+        (piece(ids={"ids": [True]}), "whole numbers from 0 to 9"),
+        (piece(ids={"ids": [1] * 9}), "9 ids, more than"),
+        (piece(outputs=[]), "exactly the outputs logits"),
+        (piece(outputs={}), "exactly the outputs logits"),
+        (piece(outputs={"logits": [0.5, 1.0]}), "output 'logits' must be a JSON object"),
+        (logits([1.0], [1]), r"the shape of 'logits' must be \[2\], not \[1\]"),
+        (logits([1.0, 2.0], [1, 2]), r"the shape of 'logits' must be \[2\]"),
+        (logits([1.0, 2.0], "2"), r"the shape of 'logits' must be \[2\]"),
+        (logits([1.0]), "the values of 'logits' must be 2 numbers"),
+        (logits([1.0, "2"]), "the values of 'logits' must be 2 numbers"),
+        (logits([1.0, None]), "the values of 'logits' must be 2 numbers"),
+        (logits([1.0, 1e999]), "not valid JSON|2 numbers"),
+        (logits([1.0, 10**400]), "the values of 'logits' must be 2 numbers"),
+        ({"answer": None}, "'answer' must be a JSON object"),
+        ({"answer": ["no"]}, "'answer' must be a JSON object"),
+        ({"margin": -0.1}, "'margin' must be null or a number from 0"),
+        ({"margin": "wide"}, "'margin' must be"),
+        ({"margin": False}, "'margin' must be"),
+        ({"margin": 10**400}, "'margin' must be"),
+        ({"more": 1}, "a test vector has an unknown field 'more'"),
     ],
 )
 def test_a_wrong_golden_vector_is_named(tmp_path: Path, change: dict[str, Any], reason: str) -> None:

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from runtime_helpers import manifest
 
-from edgebert_runtime.bundle import Manifest
+from edgebert_runtime.bundle import Manifest, TensorInfo, output_tensors
 from edgebert_runtime.errors import BundleError
-from edgebert_runtime.manifest import parse_json, to_bytes
+from edgebert_runtime.manifest import MAX_SETTINGS, parse_json, to_bytes
+from edgebert_runtime.outputs import OutputSpec
 
 GOOD: dict[str, Any] = {
     **manifest().to_json(),
@@ -24,6 +25,23 @@ def test_round_trip() -> None:
     read = Manifest.from_json(parse_json(to_bytes(GOOD), "it"))
     assert read.to_json() == GOOD
     assert read.labels == ("no", "yes") and read.input_specs[0].rows == 10 and read.shapes.lengths is None
+    assert read.settings == {} and read.cascade is None
+
+
+def test_outputs_of_both_kinds() -> None:
+    specs = (OutputSpec("hidden", 5, True), OutputSpec("logits", 2, False, ("no", "yes")), OutputSpec("tags", 1, True))
+    for batch in (None, 1):
+        made = manifest(outputs=output_tensors(specs, batch))
+        data = made.to_json()
+        assert data["outputs"][0]["shape"] == [batch or "batch", "length", 5] and data["outputs"][0]["labels"] == []
+        read = Manifest.from_json(data)
+        assert read.output_specs == specs and read.labels == ("no", "yes")
+        assert read.graph.outputs == specs and read.graph.inputs == read.input_specs
+        assert read.graph.shapes == {"batch": None, "lengths": None, "min_length": 1, "max_length": 8}
+
+
+def test_no_labels_at_all() -> None:
+    assert manifest(task="later", outputs=(TensorInfo("vector", "float32", ("batch", 9)),)).labels == ()
 
 
 def test_it_is_frozen() -> None:
@@ -52,11 +70,28 @@ def replaced(path: str, value: object) -> dict[str, Any]:
         ("name", "a\x1b[31mb", "name must be"),
         ("name", 3, "name must be a text"),
         ("task", "two words", "task must be a short plain name"),
-        ("labels", [], "labels must be 1 to"),
-        ("labels", "yes", "labels must be a list"),
-        ("labels", ["a", "a"], "different texts"),
-        ("labels", ["a", 1], r"labels\[1\] must be a text"),
-        ("labels", ["a", "\ud800"], r"labels\[1\] must be valid Unicode"),
+        ("outputs/0/labels", "yes", r"outputs\[0\].labels must be a list"),
+        ("outputs/0/labels", ["a", "a"], r"outputs\[0\].labels must be different texts"),
+        ("outputs/0/labels", ["a", 1], r"labels\[1\] must be a text"),
+        ("outputs/0/labels", ["a", "\ud800"], r"labels\[1\] must be valid Unicode"),
+        ("outputs/0/labels", ["a", "b", "c"], r"outputs\[0\].labels must be empty, or 2 texts"),
+        ("outputs/0/labels", [], "its output 'logits' has no labels, and its task needs them"),
+        ("labels", ["no", "yes"], "unknown field 'labels'"),
+        ("settings", [], "settings must be a JSON object"),
+        ("settings", None, "settings must be a JSON object"),
+        ("settings", {"long": "x" * MAX_SETTINGS}, "settings must be a JSON object of at most 1048576 bytes"),
+        ("settings", {"threshold": 1.2}, "settings.threshold must be a number from 0 to 1, not 1.2"),
+        ("settings", {"threshold": "high"}, "settings.threshold must be a number from 0 to 1"),
+        ("settings", {"threshold": True}, "settings.threshold must be a number from 0 to 1"),
+        ("settings", {"temperature": 2.0}, "settings.temperature must be a JSON object, not 2.0"),
+        ("settings", {"temperature": [1]}, "settings.temperature must be a JSON object"),
+        ("settings", {"temperature": {"logits": 0}}, "settings.temperature.logits must be a number from 0.001 to 1000"),
+        ("settings", {"temperature": {"logits": -1.5}}, "settings.temperature.logits must be"),
+        ("settings", {"temperature": {"logits": 10**400}}, "settings.temperature.logits must be"),
+        ("settings", {"temperature": {"logits": float("inf")}}, "settings.temperature.logits must be"),
+        ("settings", {"temperature": {"logits": float("nan")}}, "settings.temperature.logits must be"),
+        ("settings", {"temperature": {"logits": {}}}, "settings.temperature.logits must be"),
+        ("cascade", {"stages": []}, "cascade must be null"),
         ("max_length", 0, "max_length must be a whole number from 1"),
         ("max_length", 1.5, "max_length must be a whole number"),
         ("max_length", 1 << 40, "max_length must be a whole number"),
@@ -76,8 +111,20 @@ def replaced(path: str, value: object) -> dict[str, Any]:
         ("inputs/0/rows", 0, r"inputs\[0\].rows must be"),
         ("inputs/0/rows", (1 << 31) + 1, r"inputs\[0\].rows must be"),
         ("outputs", [], "outputs must be at least one tensor"),
-        ("outputs/0/name", "scores", "a tensor named 'logits'"),
+        ("outputs", [GOOD["outputs"][0]] * 2, "in alphabetical order, no name twice"),
+        ("outputs", [GOOD["outputs"][0], GOOD["outputs"][0] | {"name": "later"}], "in alphabetical order"),
+        ("outputs/0/name", "scores", "its task classification needs an output 'logits' with one row a text"),
+        ("outputs/0/shape", ["batch", "length", 2], "its task classification needs an output 'logits' with one row a"),
         ("outputs/0/rows", 3, r"outputs\[0\] has an unknown field 'rows'"),
+        ("outputs/0/dtype", "int8", r"outputs\[0\].dtype must be float32"),
+        ("outputs/0/shape", [], r"outputs\[0\].shape must be \[\"batch\", WIDTH\] or"),
+        ("outputs/0/shape", [2], r"outputs\[0\].shape must be"),
+        ("outputs/0/shape", ["batch", "width"], r"outputs\[0\].shape must be"),
+        ("outputs/0/shape", [2, 2], r"outputs\[0\].shape must be"),
+        ("outputs/0/shape", ["length", "batch", 2], r"outputs\[0\].shape must be"),
+        ("outputs/0/shape", ["batch", "length", 1, 2], r"outputs\[0\].shape must be"),
+        ("outputs/0/shape", ["batch", (1 << 20) + 1], r"outputs\[0\].shape\[1\] must be a whole number from 1"),
+        ("inputs/0/labels", [], r"inputs\[0\] has an unknown field 'labels'"),
         ("shapes", [], "shapes must be a JSON object"),
         ("shapes/batch", 2, "shapes.batch must be null or 1"),
         ("shapes/batch", True, "shapes.batch must be null or 1"),
@@ -129,12 +176,25 @@ def test_not_an_object(value: object) -> None:
 
 def test_a_newer_schema_is_named_before_anything_else() -> None:
     with pytest.raises(BundleError, match=r"made by a newer EdgeBERT .*upgrade"):
-        Manifest.from_json({"schema_version": 2, "all": "different"})
+        Manifest.from_json({"schema_version": 3, "all": "different"})
+
+
+def test_an_older_schema_is_to_be_exported_again() -> None:
+    with pytest.raises(BundleError, match=r"made by an older EdgeBERT \(bundle schema 1\); export it again"):
+        Manifest.from_json({**GOOD, "schema_version": 1, "labels": ["no", "yes"]})
+
+
+def test_an_unknown_task_may_have_any_outputs_and_settings() -> None:
+    """`inspect` shows it; `EdgeModel.load` says that it takes a newer EdgeBERT."""
+    data = {**GOOD, "task": "later", "settings": {"temperature": "warm"}}
+    assert Manifest.from_json(data).task == "later"
 
 
 def test_a_constructed_manifest_is_checked_when_written() -> None:
-    with pytest.raises(BundleError, match="labels must be"):
-        manifest(labels=()).to_json()
+    with pytest.raises(BundleError, match="outputs must be"):
+        manifest(outputs=()).to_json()
+    with pytest.raises(BundleError, match=r"settings.threshold must be"):
+        manifest(settings={"threshold": 2}).to_json()
     with pytest.raises(BundleError, match="cannot be written as JSON"):
         manifest(metrics={"accuracy": float("nan")}).to_json()
 
@@ -164,6 +224,7 @@ JSON = st.recursive(
 )
 PATHS = st.sampled_from(
     [*GOOD, "inputs/0", "outputs/0", *(f"inputs/0/{key}" for key in GOOD["inputs"][0]), "files/model.onnx"]
+    + [f"outputs/0/{key}" for key in GOOD["outputs"][0]]
     + [f"shapes/{key}" for key in GOOD["shapes"]]
 )
 

@@ -19,6 +19,7 @@ from edgebert_runtime.engines import Engine, TextEngine, load_engine
 from edgebert_runtime.engines.native import FEWEST_PER_THREAD, NativeEngine
 from edgebert_runtime.errors import BundleError, DataError, EdgeBertError, UsageError
 from edgebert_runtime.manifest import parse_json
+from edgebert_runtime.outputs import GraphSpec, OutputSpec
 
 MANY = [f"{text} {number}" for number in range(200) for text in graphs.TEXTS]
 
@@ -30,8 +31,7 @@ def content_of(path: Path) -> bytes:
 
 def loaded(path: Path, threads: int = 1) -> Any:
     with open_bundle(path) as bundle:
-        shapes, inputs = bundle.manifest.shapes.to_json(), bundle.manifest.input_specs
-        return load_engine("native", bundle.read(bundle.model_name), inputs, shapes, threads)
+        return load_engine("native", bundle.read(bundle.model_name), bundle.manifest.graph, threads)
 
 
 def altered(source: Path, target: Path, changes: dict[str, Any] | None = None, **files: bytes) -> Path:
@@ -57,8 +57,7 @@ def test_it_is_a_text_engine(tiny: Any) -> None:
 
 def load_engine_of_ids(tiny: Any) -> Engine:
     with open_bundle(tiny("onnx")) as bundle:
-        shapes, inputs = bundle.manifest.shapes.to_json(), bundle.manifest.input_specs
-        return load_engine("onnx", bundle.read(bundle.model_name), inputs, shapes)
+        return load_engine("onnx", bundle.read(bundle.model_name), bundle.manifest.graph)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])
@@ -116,7 +115,7 @@ def test_the_answer_is_a_copy(tiny: Any) -> None:
 def test_from_a_path(tiny: Any, tmp_path: Path) -> None:
     path = tmp_path / "model.ebnn"
     path.write_bytes(content_of(tiny("native")))
-    engine = load_engine("native", path, [], {})
+    engine = load_engine("native", path, GraphSpec((), (graphs.LOGITS,), {}))
     np.testing.assert_array_equal(engine.read(MANY[:5]), loaded(tiny("native")).read(MANY[:5]))  # type: ignore[attr-defined]
     engine.close()
     assert path.exists()
@@ -182,7 +181,7 @@ def test_a_damaged_model(tiny: Any, damage: str) -> None:
         "version": content[:4] + struct.pack("<I", 2) + content[8:],
     }
     with pytest.raises(BundleError, match=r"^the native core refuses the model: the file ") as caught:
-        load_engine("native", bad[damage], [], {})
+        load_engine("native", bad[damage], GraphSpec((), (graphs.LOGITS,), {}))
     assert "\n" not in str(caught.value)
 
 
@@ -199,15 +198,18 @@ def test_the_self_test_is_exact(tiny: Any) -> None:
 
 def test_ids_are_those_of_the_table_inside(tiny: Any) -> None:
     with EdgeModel.load(tiny("native")) as model:
-        found = model.featurize(list(graphs.TEXTS))
+        found = model.featurize(model.ask(list(graphs.TEXTS)))
     for features, expected in zip(found, graphs.ngrams((1, 1))(graphs.TEXTS), strict=True):
         assert {k: v.tolist() for k, v in features.items()} == {k: v.tolist() for k, v in expected.items()}
 
 
-def test_ids_are_not_for_it(tiny: Any) -> None:
+def test_it_needs_no_features(tiny: Any) -> None:
     with EdgeModel.load(tiny("native")) as model:
-        with pytest.raises(UsageError, match="call `logits` instead of `infer`"):
-            model.infer(model.featurize("play music"))
+        asked = model.ask(MANY[:6])
+        for features in ((), model.featurize(asked)):
+            np.testing.assert_array_equal(model.infer(asked, features)["logits"], model.logits(MANY[:6]))
+        with pytest.raises(UsageError, match="batch_size must be a whole number"):
+            model.infer(asked, (), batch_size=0)
 
 
 def test_wrong_texts_are_named(tiny: Any) -> None:
@@ -233,10 +235,17 @@ def test_wrong_batch_size(tiny: Any, batch_size: Any) -> None:
 
 
 def test_labels_and_logits_must_agree(tiny: Any, tmp_path: Path) -> None:
-    path = altered(tiny("native"), tmp_path / "a", {"labels": ["one", "two"]})
-    with pytest.raises(BundleError, match="gives 3 logits for 2 labels"):
-        with EdgeModel.load(path) as model:
-            model.predict("a")
+    outputs = [{"name": "logits", "dtype": "float32", "shape": ["batch", 2], "labels": ["one", "two"]}]
+    path = altered(tiny("native"), tmp_path / "a", {"outputs": outputs})
+    reason = "gives one row of 3 numbers a text, but the manifest names 'logits' with 2 columns$"
+    with pytest.raises(BundleError, match=reason):
+        EdgeModel.load(path)
+
+
+@pytest.mark.parametrize("outputs", [(), (graphs.LOGITS._replace(per_token=True),), (graphs.LOGITS, graphs.TAGS)])
+def test_outputs_that_it_does_not_give(tiny: Any, outputs: tuple[OutputSpec, ...]) -> None:
+    with pytest.raises(BundleError, match="gives one row of 3 numbers a text, but the manifest names"):
+        load_engine("native", content_of(tiny("native")), GraphSpec((), outputs, {}))
 
 
 def test_a_damaged_bundle_is_one_sentence(tiny: Any, tmp_path: Path) -> None:

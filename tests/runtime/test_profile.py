@@ -90,10 +90,13 @@ def test_the_working_directory_is_not_trusted(tiny: Any, tmp_path: Path, monkeyp
     assert profile(path, runs=2, warmup=0).runs == 2
 
 
-@pytest.mark.parametrize("kind", ["tflite", "executorch"])
+@pytest.mark.parametrize("kind", ["tflite", "executorch", "native", "onnx-tags"])
 def test_other_engines(tiny: Any, kind: str) -> None:
     found = profile(tiny(kind), runs=5, warmup=2)
-    assert found.engine == kind and found.bundle["format"] == kind and found.stages["infer"].p50 > 0
+    format = kind.split("-")[0]
+    assert found.engine == format and found.bundle["format"] == format and found.stages["decode"].p50 > 0
+    assert found.stages["infer"].p50 >= 0 and found.stages["tokenize"].p50 > 0  # of a native model, infer is the rest
+    assert found.bundle["labels"] == 3 and found.bundle["task"] == "classification"
 
 
 def test_module_and_function_are_one_name(tiny: Any) -> None:

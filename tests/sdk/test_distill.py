@@ -212,12 +212,13 @@ def pair_teacher(tiny_encoder: Path, pairs: Path, tmp_path_factory: pytest.TempP
 
 def check_bundle(bundle: Path, run: Path, data: Path, tolerance: float) -> None:
     """The bundle answers as torch does."""
-    from edgebert.distillation.trainer import score_logits
+    from edgebert.distillation.trainer import score
     from edgebert_runtime import EdgeModel
 
     loaded = load_run(run)
     texts = [row.text for row in loaded.rows("dev")]
-    expected = score_logits(loaded.module, loaded.featurizer, loaded.featurizer(texts))
+    features = loaded.featurizer(texts)
+    expected = np.asarray(score(loaded.module, loaded.featurizer, loaded.description.heads, features)["logits"])
     with EdgeModel.load(bundle) as model:
         got = model.logits(texts)
         assert model.self_test().passed
@@ -265,7 +266,7 @@ def test_a_hugging_face_classifier_may_read_pairs(tiny_encoder: Path, pairs: Pat
     config |= {"id2label": {"0": "same", "1": "other"}, "label2id": {"same": 0, "other": 1}}
     (teacher / "config.json").write_text(json.dumps(config))
     run = edgebert.distill(teacher=teacher, student="ngram", data=pairs, out=tmp_path / "run", epochs=1, max_length=24)
-    assert load_run(run).description.pair and load_run(run).description.labels == ("same", "other")
+    assert load_run(run).description.pair and load_run(run).description.labels == {"logits": ("same", "other")}
 
 
 def test_an_int8_bundle_answers_as_the_student(

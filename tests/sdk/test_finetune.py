@@ -45,7 +45,7 @@ def test_a_seed_gives_one_teacher(tiny_encoder: Path, tiny_data: Path, tmp_path:
     runs = [
         quick(tiny_encoder, tmp_path / name, data=tiny_data, seed=seed) for name, seed in (("a", 1), ("b", 1), ("c", 2))
     ]
-    heads = [load_file(run / "model.safetensors")["classifier.weight"] for run in runs]
+    heads = [load_file(run / "model.safetensors")["heads.logits.weight"] for run in runs]
     assert torch.equal(heads[0], heads[1]) and not torch.equal(heads[0], heads[2])
 
 

@@ -12,8 +12,8 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from edgebert.run import folder_hash, load_run, read_description
-from edgebert_runtime.errors import EdgeBertError
+from edgebert.run import folder_hash, load_run, read_description, task_of
+from edgebert_runtime.errors import EdgeBertError, UsageError
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def copy(tiny_teacher: Path, tmp_path: Path) -> Path:
 
 def test_a_teacher_comes_back(tiny_teacher: Path) -> None:
     run = load_run(tiny_teacher)
-    assert run.description.labels == ("animal", "tool") and run.description.kind == "teacher"
+    assert run.description.labels == {"logits": ("animal", "tool")} and run.description.kind == "teacher"
     assert not run.module.training and run.featurizer.max_length == 32
     assert len(run.rows("dev")) == 40
     features = run.featurizer(["the cat is here", "a hammer again !"])
@@ -38,18 +38,23 @@ def cut(path: Path) -> None:
 
 
 def drop_the_head(folder: Path) -> None:
-    save_file({"classifier.bias": torch.zeros(2)}, folder / "model.safetensors")
+    save_file({"heads.logits.bias": torch.zeros(2)}, folder / "model.safetensors")
 
 
 def widen_the_head(folder: Path) -> None:
     save_file(
-        {"classifier.bias": torch.zeros(3), "classifier.weight": torch.zeros(3, 32)}, folder / "model.safetensors"
+        {"heads.logits.bias": torch.zeros(3), "heads.logits.weight": torch.zeros(3, 32)}, folder / "model.safetensors"
     )
 
 
 def newer(folder: Path) -> None:
     values = json.loads((folder / "run.json").read_text())
-    (folder / "run.json").write_text(json.dumps({**values, "schema": 2}))
+    (folder / "run.json").write_text(json.dumps({**values, "schema": 3}))
+
+
+def older(folder: Path) -> None:
+    values = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**values, "schema": 1}))
 
 
 def without_field(folder: Path) -> None:
@@ -67,6 +72,7 @@ def without_field(folder: Path) -> None:
         (lambda f: cut(f / "run.json"), "run.json is damaged"),
         (lambda f: (f / "run.json").write_text("[]"), "run.json is damaged"),
         (newer, "newer EdgeBERT"),
+        (older, "older EdgeBERT"),
         (without_field, "run.json is damaged"),
         (lambda f: cut(f / "model.safetensors"), "is damaged"),
         (lambda f: (f / "model.safetensors").unlink(), "is damaged"),
@@ -97,7 +103,7 @@ def test_the_hash_follows_the_weights_and_not_the_log(copy: Path, tiny_teacher: 
     (copy / "metrics.jsonl").write_text("")
     assert folder_hash(copy) == before
     head = load_file(copy / "model.safetensors")
-    save_file({**head, "classifier.bias": head["classifier.bias"] + 1}, copy / "model.safetensors")
+    save_file({**head, "heads.logits.bias": head["heads.logits.bias"] + 1}, copy / "model.safetensors")
     assert folder_hash(copy) != before
 
 
@@ -122,7 +128,7 @@ def classifier(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.mark.parametrize("pair", [False, True])
 def test_a_hugging_face_classifier_is_a_teacher(classifier: Path, pair: bool) -> None:
     run = load_run(classifier, pair)
-    assert run.description.labels == ("animal", "tool") and run.description.pair == pair
+    assert run.description.labels == {"logits": ("animal", "tool")} and run.description.pair == pair
     assert run.featurizer.max_length == 64  # the encoder's positions, not 128
     text = ("a cat near the river", "the saw") if pair else "a cat near the river"
     (item,) = run.featurizer([text])
@@ -133,6 +139,20 @@ def test_a_hugging_face_classifier_is_a_teacher(classifier: Path, pair: bool) ->
         assert torch.allclose(run.module(*inputs)["logits"], model(**tokens).logits, atol=1e-5)
 
 
-def test_an_encoder_without_a_classifier_is_no_teacher(tiny_encoder: Path) -> None:
+def test_an_encoder_without_a_head_teaches_its_vectors_alone(tiny_encoder: Path) -> None:
     with pytest.raises(EdgeBertError, match="edgebert finetune --model"):
-        load_run(tiny_encoder)
+        task_of(tiny_encoder)
+    assert task_of(tiny_encoder, "embedding") == "embedding"
+    run = load_run(tiny_encoder)
+    assert run.description.task == "embedding" and run.description.settings == {"width": 32}
+    (item,) = run.featurizer(["a cat near the river"])
+    inputs = [torch.from_numpy(item[spec.name]).long().unsqueeze(0) for spec in run.featurizer.inputs]
+    with torch.no_grad():
+        hidden = run.module.encoder(input_ids=inputs[0], attention_mask=inputs[1]).last_hidden_state  # type: ignore[operator]
+        assert torch.allclose(run.module(*inputs)["vector"], hidden.mean(1), atol=1e-6)
+
+
+def test_a_teacher_is_asked_for_its_own_task(tiny_teacher: Path) -> None:
+    assert task_of(tiny_teacher) == task_of(tiny_teacher, "classification") == "classification"
+    with pytest.raises(UsageError, match="has learned classification, not regression"):
+        task_of(tiny_teacher, "regression")

@@ -30,10 +30,46 @@ static void try_channel(const eb_ngrams *ngrams, unsigned channel, text_of text)
     free(first), free(ids);
 }
 
+/* Words with rows, of any two channels: refused, or the words that eb_ngram_words finds. */
+static void try_described(const eb_ngrams *ngrams, unsigned words, unsigned characters, text_of text) {
+    const int64_t count = eb_ngrams_words(ngrams, words, characters, text.at, text.bytes, 0, 0);
+    if (count == EB_BAD_ARGUMENT) return;
+    EXPECT(count >= 0 && (uint64_t)count <= text.bytes);
+    const size_t some = (size_t)count / 2, size = sizeof(eb_word);
+    eb_word *found = take((size_t)count * size), *first = take(some * size);
+    uint32_t *ranges = take((size_t)count * 8);
+    EXPECT(eb_ngrams_words(ngrams, words, characters, text.at, text.bytes, found, (size_t)count) == count);
+    EXPECT(eb_ngrams_words(ngrams, words, characters, text.at, text.bytes, first, some) == count);
+    EXPECT(!memcmp(found, first, some * size));
+    EXPECT(eb_ngram_words(text.at, text.bytes, ranges, (size_t)count) == count);
+    for (int64_t i = 0; i < count; i++) {
+        EXPECT(found[i].start == ranges[2 * i] && found[i].end == ranges[2 * i + 1]);
+        EXPECT(found[i].row >= 0 && (uint32_t)found[i].row < eb_ngrams_rows(ngrams, words));
+        EXPECT(found[i].shape >= EB_SHAPE_LOWER && found[i].shape <= EB_SHAPE_OTHER);
+        for (int k = 0; k < EB_CHARS_PER_WORD; k++) {
+            EXPECT(found[i].characters[k] >= 0 && (uint32_t)found[i].characters[k] < eb_ngrams_rows(ngrams, characters));
+            EXPECT(k == 0 || found[i].characters[k] == 0 || found[i].characters[k - 1]);
+        }
+    }
+    for (eb_unit unit = EB_CODE_POINTS; unit <= EB_UTF16; unit++) {
+        eb_word *converted = copy_of(found, (size_t)count * size);
+        eb_words_convert(text.at, text.bytes, converted, (size_t)count, unit);
+        for (int64_t i = 0; i < count; i++) {
+            EXPECT(converted[i].start < converted[i].end && converted[i].end <= found[i].end);
+            EXPECT(i == 0 || converted[i].start >= converted[i - 1].end);
+        }
+        free(converted);
+    }
+    free(ranges), free(first), free(found);
+}
+
 static void try_ngrams(const eb_ngrams *ngrams, text_of text) {
     const unsigned channels = eb_ngrams_channels(ngrams);
     EXPECT(channels >= 1 && channels <= EB_MOST_CHANNELS);
     for (unsigned i = 0; i < channels; i++) try_channel(ngrams, i, text);
+    for (unsigned i = 0; i <= channels; i++) {
+        for (unsigned k = 0; k <= channels; k++) try_described(ngrams, i, k, text);
+    }
     EXPECT(eb_ngrams_ids(ngrams, channels, text.at, text.bytes, 0, 0) == EB_BAD_ARGUMENT);
 }
 

@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define EB_API_VERSION 1
+#define EB_API_VERSION 2
 
 typedef enum eb_status {
     EB_OK = 0,
@@ -122,6 +122,36 @@ uint32_t eb_ngrams_rows(const eb_ngrams *ngrams, unsigned channel);
  * how many there are. */
 int64_t eb_ngrams_ids(const eb_ngrams *ngrams, unsigned channel, const uint8_t *text, size_t bytes, int32_t *ids,
                       size_t capacity);
+
+/* How a word is written, which its row does not tell: rows are those of lower-cased words. Marks, apostrophes and
+ * underscores do not count; a letter of a script without case counts as lower case; digits are 0 to 9. */
+typedef enum eb_shape {
+    EB_SHAPE_LOWER = 1,      /* letters, none in upper case */
+    EB_SHAPE_CAPITAL = 2,    /* the first letter alone in upper case, and be it the only one */
+    EB_SHAPE_CAPITALS = 3,   /* two letters or more, all in upper case */
+    EB_SHAPE_MIXED = 4,      /* any other letters */
+    EB_SHAPE_DIGITS = 5,     /* digits */
+    EB_SHAPE_LETTERS_AND_DIGITS = 6,
+    EB_SHAPE_OTHER = 7       /* neither letter nor digit */
+} eb_shape;
+
+/* One word: its half-open range of the text (in bytes, and after eb_words_convert in another unit), its row (0: not
+ * known), the rows of its known character n-grams, the first EB_CHARS_PER_WORD of them with zeros behind, its shape. */
+typedef struct eb_word {
+    uint32_t start, end;
+    int32_t row;
+    int32_t characters[EB_CHARS_PER_WORD];
+    uint32_t shape;
+} eb_word;
+
+/* The words of a text, known or not. `words` is a channel of single words, `characters` one of characters; else
+ * EB_BAD_ARGUMENT. Writes the first `capacity`, returns how many there are in all: the vocabulary's max_length cuts
+ * nothing here, since a long text is read in windows. */
+int64_t eb_ngrams_words(const eb_ngrams *ngrams, unsigned words, unsigned characters, const uint8_t *text, size_t bytes,
+                        eb_word *out, size_t capacity);
+
+/* Rewrites the byte ranges of words of this text (in ascending order, as they were given) in another unit. */
+void eb_words_convert(const uint8_t *text, size_t bytes, eb_word *words, size_t count, eb_unit unit);
 
 /* ---- the n-gram student (format `native`, file .ebnn) ------------------------------------------------------------ */
 

@@ -336,3 +336,25 @@ CORE(jlong, ngramsIds)(JNIEnv *env, jclass core, jobject memory, jint channel, j
     release(env, &a, JNI_ABORT);
     return count;
 }
+
+/* The words of a text, 16 ints each, as many as `out` holds: start, end, row (0: not known), 12 rows of character
+ * n-grams (zeros behind), shape (eb_shape). `words` is a channel of single words, `characters` one of characters; the
+ * unit as for wordpieceTokens. Returns how many words there are in all. */
+CORE(jlong, ngramsWords)
+(JNIEnv *env, jclass core, jobject memory, jint words, jint characters, jbyteArray text, jint unit, jintArray out) {
+    (void)core;
+    _Static_assert(sizeof(eb_word) == 16 * sizeof(jint), "a word is 16 ints");
+    const eb_ngrams *ngrams = handle_in(env, memory, NGRAMS);
+    held a = measure(env, text), room = measure(env, out);
+    if (!ngrams || !a.array || !room.array || unit < EB_BYTES || unit > EB_UTF16) return EB_BAD_ARGUMENT;
+    int64_t count = EB_SMALL_MEMORY;
+    if (hold(env, &a) && hold(env, &room)) {
+        const size_t capacity = room.length / 16;
+        count = eb_ngrams_words(ngrams, (unsigned)words, (unsigned)characters, a.at, a.length, room.at, capacity);
+        const size_t written = count < 0 ? 0 : (uint64_t)count < capacity ? (size_t)count : capacity;
+        eb_words_convert(a.at, a.length, room.at, written, (eb_unit)unit);
+    }
+    release(env, &room, 0);
+    release(env, &a, JNI_ABORT);
+    return count;
+}

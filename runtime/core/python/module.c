@@ -21,13 +21,13 @@ static PyObject *features(PyObject *module, PyObject *unused) {
 }
 
 /* One row of logits as a list of probabilities. */
-static PyObject *probabilities(const double *logits, Py_ssize_t classes) {
+static PyObject *probabilities(const double *logits, Py_ssize_t classes, double temperature) {
     PyObject *row = PyList_New(classes);
     double largest = classes ? logits[0] : 0, sum = 0;
     for (Py_ssize_t i = 1; i < classes; i++) largest = logits[i] > largest ? logits[i] : largest;
-    for (Py_ssize_t i = 0; i < classes; i++) sum += exp(logits[i] - largest);
+    for (Py_ssize_t i = 0; i < classes; i++) sum += exp((logits[i] - largest) / temperature);
     for (Py_ssize_t i = 0; i < classes && row; i++) {
-        PyObject *value = PyFloat_FromDouble(exp(logits[i] - largest) / sum);
+        PyObject *value = PyFloat_FromDouble(exp((logits[i] - largest) / temperature) / sum);
         if (!value || PyList_SetItem(row, i, value) < 0) Py_CLEAR(row);
     }
     return row;
@@ -37,16 +37,17 @@ static PyObject *softmax(PyObject *module, PyObject *arguments) {
     (void)module;
     Py_buffer logits;
     Py_ssize_t classes;
-    if (!PyArg_ParseTuple(arguments, "y*n", &logits, &classes)) return NULL;
+    double temperature = 1;
+    if (!PyArg_ParseTuple(arguments, "y*n|d", &logits, &classes, &temperature)) return NULL;
     PyObject *rows = NULL;
     const Py_ssize_t size = classes * (Py_ssize_t)sizeof(double);
-    if (classes < 1 || classes > INT32_MAX || logits.len % size) {
+    if (classes < 1 || classes > INT32_MAX || logits.len % size || !(temperature > 0)) {
         refuse(EB_BAD_ARGUMENT);
     } else {
         rows = PyList_New(logits.len / size);
     }
     for (Py_ssize_t i = 0; rows && i < logits.len / size; i++) {
-        PyObject *row = probabilities((const double *)logits.buf + i * classes, classes);
+        PyObject *row = probabilities((const double *)logits.buf + i * classes, classes, temperature);
         if (!row || PyList_SetItem(rows, i, row) < 0) Py_CLEAR(rows);
     }
     PyBuffer_Release(&logits);
@@ -59,7 +60,8 @@ static PyMethodDef module_methods[] = {
     {"ngram_hashes", ngram_hashes, METH_VARARGS,
      "ngram_hashes(kind, low, high, max_length, texts) -> (uint64 hashes, int64 offsets [n + 1]); kind 0 words, 1 characters"},
     {"ngram_words", ngram_words, METH_O, "ngram_words(texts) -> (uint32 byte ranges [m, 2], int64 offsets [n + 1])"},
-    {"softmax", softmax, METH_VARARGS, "softmax(float64 logits [n, classes], classes) -> n lists of probabilities"},
+    {"softmax", softmax, METH_VARARGS,
+     "softmax(float64 logits [n, classes], classes, temperature=1.0) -> n lists of probabilities of logits / temperature"},
     {NULL, NULL, 0, NULL}};
 
 static int add_type(PyObject *module, PyType_Spec *spec, const char *name) {

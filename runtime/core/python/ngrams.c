@@ -49,7 +49,7 @@ static PyObject *ragged(PyObject *source, filler fill, const void *context, size
         at[0] = 0, status = EB_OK;
         Py_BEGIN_ALLOW_THREADS
         for (Py_ssize_t i = 0; i < t.count && status >= 0; i++) {
-            const size_t guess = t.spans[i].bytes * 2 + 64;
+            const size_t guess = t.spans[i].bytes * 8 / item + 64;
             if (!array_reserve(&values, guess * item)) status = EB_SMALL_MEMORY;
             if (status >= 0) status = fill(context, t.spans[i], values.at + values.used, guess);
             if (status > (int64_t)guess) {
@@ -95,6 +95,32 @@ static PyObject *ngrams_ids(Ngrams *self, PyObject *arguments) {
     return ragged(source, fill_ids, &context, sizeof(int32_t));
 }
 
+typedef struct {
+    const eb_ngrams *opened;
+    unsigned words, characters;
+    size_t max_length;
+    eb_unit unit;
+} words_context;
+
+static int64_t fill_described(const void *context, span text, void *out, size_t capacity) {
+    const words_context *c = context;
+    const size_t room = capacity < c->max_length ? capacity : c->max_length;
+    const int64_t count = eb_ngrams_words(c->opened, c->words, c->characters, text.at, text.bytes, out, room);
+    const size_t written = count < 0 ? 0 : (uint64_t)count < room ? (size_t)count : room;
+    eb_words_convert(text.at, text.bytes, out, written, c->unit);
+    return count > (int64_t)c->max_length ? (int64_t)c->max_length : count;
+}
+
+static PyObject *ngrams_words(Ngrams *self, PyObject *arguments) {
+    PyObject *source;
+    int words, characters, unit = EB_CODE_POINTS;
+    Py_ssize_t max_length;
+    if (!PyArg_ParseTuple(arguments, "iinO|i", &words, &characters, &max_length, &source, &unit)) return NULL;
+    if (words < 0 || characters < 0 || max_length < 0 || unit < EB_BYTES || unit > EB_UTF16) return refuse(EB_BAD_ARGUMENT);
+    const words_context context = {self->opened, (unsigned)words, (unsigned)characters, (size_t)max_length, (eb_unit)unit};
+    return ragged(source, fill_described, &context, sizeof(eb_word));
+}
+
 static PyObject *ngrams_rows(Ngrams *self, PyObject *unused) {
     (void)unused;
     const unsigned count = eb_ngrams_channels(self->opened);
@@ -108,6 +134,9 @@ static PyObject *ngrams_rows(Ngrams *self, PyObject *unused) {
 
 static PyMethodDef ngrams_methods[] = {
     {"ids", (PyCFunction)ngrams_ids, METH_VARARGS, "ids(channel, texts) -> (int32 ids, int64 offsets [n + 1])"},
+    {"words", (PyCFunction)ngrams_words, METH_VARARGS,
+     "words(words, characters, max_length, texts, unit=1) -> (int32 [m, 16]: start, end, row, 12 rows of characters, shape; int64\n"
+     "offsets [n + 1]); units: 0 bytes, 1 code points, 2 UTF-16"},
     {"rows", (PyCFunction)ngrams_rows, METH_NOARGS, "rows() -> rows of each channel, the padding row included"},
     {NULL, NULL, 0, NULL}};
 

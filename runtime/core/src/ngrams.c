@@ -188,6 +188,54 @@ int64_t eb_ngrams_ids(const eb_ngrams *ngrams, unsigned index, const uint8_t *te
     return (int64_t)made;
 }
 
+/* How the word text[start, end) is written. */
+static eb_shape shape_of(const uint8_t *text, const word *w) {
+    unsigned letters = 0, capitals = 0, digits = 0;
+    bool first = false; /* whether the first letter is a capital */
+    for (size_t at = w->start; at < w->end;) {
+        uint32_t lower[3];
+        const uint32_t point = next_code_point(text, w->end, &at);
+        if (point - '0' < 10) digits++;
+        if (point - '0' < 10 || point == '_' || !is_word_character(point)) continue;
+        if (point >= 128 && unicode_of(point)->flags & UNICODE_MARK) continue;
+        const bool capital = lower_of(point, lower) > 1 || lower[0] != point;
+        letters++, capitals += capital;
+        if (letters == 1) first = capital;
+    }
+    if (digits) return letters ? EB_SHAPE_LETTERS_AND_DIGITS : EB_SHAPE_DIGITS;
+    if (!letters) return EB_SHAPE_OTHER;
+    if (!capitals) return EB_SHAPE_LOWER;
+    if (capitals == 1 && first) return EB_SHAPE_CAPITAL;
+    return capitals == letters ? EB_SHAPE_CAPITALS : EB_SHAPE_MIXED;
+}
+
+static eb_word described(const channel *words, const channel *characters, const uint8_t *text, const word *w) {
+    eb_word made = {.start = w->start, .end = w->end, .shape = shape_of(text, w)};
+    uint64_t hashes[EB_CHARACTER_HASHES];
+    int32_t rows[EB_CHARACTER_HASHES];
+    window alone = {{0}, 0};
+    ngrams_ending(&alone, 1, 1, w->hash, hashes);
+    made.row = row_of(words, hashes[0]);
+    const size_t all = character_hashes(text, w, characters->low, characters->high, hashes);
+    const size_t known = rows_of(characters, hashes, all, rows, EB_CHARS_PER_WORD);
+    for (size_t i = 0; i < known; i++) made.characters[i] = rows[i];
+    return made;
+}
+
+int64_t eb_ngrams_words(const eb_ngrams *ngrams, unsigned words, unsigned characters, const uint8_t *text, size_t bytes,
+                        eb_word *out, size_t capacity) {
+    if (bytes > EB_MOST_BYTES) return EB_TOO_LARGE;
+    if (words >= ngrams->channels || characters >= ngrams->channels) return EB_BAD_ARGUMENT;
+    const channel *whole = &ngrams->channel[words], *parts = &ngrams->channel[characters];
+    if (whole->kind != EB_WORDS || whole->high != 1 || parts->kind != EB_CHARACTERS) return EB_BAD_ARGUMENT;
+    size_t made = 0, at = 0;
+    word w;
+    for (; next_word(text, bytes, &at, &w); made++) {
+        if (made < capacity) out[made] = described(whole, parts, text, &w);
+    }
+    return (int64_t)made;
+}
+
 /* One channel's header entry and, from `*at` on, its arrays. */
 static int open_channel(channel *c, const uint8_t *entry, const uint8_t *table, size_t bytes, size_t *at) {
     const uint32_t kind = read_u32(entry);

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from edgebert_runtime.errors import BundleError, UsageError, choose, resolve
-from edgebert_runtime.features import InputSpec, Text
+from edgebert_runtime.features import Text
+from edgebert_runtime.outputs import GraphSpec
 
 # A format is one line here, one file in this folder and one file in edgebert_converters.
 ENGINES: dict[str, str] = {
@@ -27,15 +28,12 @@ class Engine(Protocol):
 
     package: str  # the Python distribution that runs it, as in a manifest's `requires`
 
-    def __init__(
-        self, model: bytes | Path, inputs: Sequence[InputSpec], shapes: Mapping[str, Any], threads: int
-    ) -> None:
+    def __init__(self, model: bytes | Path, graph: GraphSpec, threads: int) -> None:
         """Load a graph.
 
         Args:
             model: the file's contents, or its path (then it can be mapped; it must outlive the engine).
-            inputs: in the order of the graph's arguments.
-            shapes: as in the manifest: "batch", "lengths", "min_length", "max_length".
+            graph: its inputs stand in the order of the graph's arguments.
             threads: used inside one run.
 
         Raises:
@@ -44,14 +42,14 @@ class Engine(Protocol):
         """
         ...
 
-    def run(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Logits, float32 [batch, classes], of int32 ids [batch, per_length * length] by input name.
+    def run(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Every output, of int32 ids [batch, per_length * length] by input name: see `checked_outputs`.
 
-        The ids must lie in [0, rows) and the shapes must be among `shapes`: engines trust them.
+        The ids must lie in [0, rows) and the shapes must be among the graph's: engines trust them.
 
         Raises:
             EdgeBertError: the engine is closed.
-            BundleError: the graph failed, or gave something other than one finite row of logits a text.
+            BundleError: the graph failed, or gave something other than finite numbers of the shape described.
         """
         ...
 
@@ -62,10 +60,10 @@ class Engine(Protocol):
 
 @runtime_checkable
 class TextEngine(Protocol):
-    """An engine that reads text itself, from its first byte to the logits, in one pass; `run` is not for it."""
+    """An engine that reads text itself, from its first byte to the answer, in one pass; `run` is not for it."""
 
     def read(self, texts: Sequence[Text]) -> np.ndarray:
-        """Logits, float32 [texts, classes].
+        """The one output of its graph, float32 [texts, width].
 
         Raises:
             EdgeBertError: the engine is closed.
@@ -74,9 +72,7 @@ class TextEngine(Protocol):
         ...
 
 
-def load_engine(
-    name: str, model: bytes | Path, inputs: Sequence[InputSpec], shapes: Mapping[str, Any], threads: int = 1
-) -> Engine:
+def load_engine(name: str, model: bytes | Path, graph: GraphSpec, threads: int = 1) -> Engine:
     """The engine `name` with a graph loaded.
 
     Raises:
@@ -87,7 +83,7 @@ def load_engine(
         raise UsageError(REFUSED_TFLITE)
     choose("engine", name, ENGINES)
     check_threads(threads)
-    engine: Engine = resolve(ENGINES[name])(model, inputs, shapes, threads)  # type: ignore[operator]
+    engine: Engine = resolve(ENGINES[name])(model, graph, threads)  # type: ignore[operator]
     return engine
 
 
@@ -103,18 +99,55 @@ REFUSED_TFLITE = (
 )
 
 
-def checked_logits(value: Any, rows: int, engine: str) -> np.ndarray:
-    """`value` as float32 [rows, classes].
+def batch_shape(batch: Mapping[str, np.ndarray], graph: GraphSpec) -> tuple[int, int]:
+    """How many texts a batch holds, and at which length they are run."""
+    first = graph.inputs[0]
+    rows, ids = batch[first.name].shape
+    return rows, ids // first.per_length
+
+
+def checked_outputs(
+    values: Mapping[str, Any], rows: int, length: int, graph: GraphSpec, engine: str
+) -> dict[str, np.ndarray]:
+    """The graph's outputs as float32 [rows, width], or [rows, length, width] where there is a row for each token.
+
+    Args:
+        values: by the names of the outputs; what else is in it is left out.
 
     Raises:
-        BundleError: another shape, or a number that is not finite.
+        BundleError: one is missing, has another shape, or holds something other than finite numbers.
     """
-    logits = np.array(value, dtype=np.float32)  # a copy: engines reuse their buffers
-    if logits.ndim != 2 or logits.shape[0] != rows:
-        raise BundleError(f"{engine}: the graph gave logits of shape {logits.shape} for {rows} text(s)")
-    if not np.isfinite(logits).all():
-        raise BundleError(f"{engine}: the graph gave logits that are not finite; its weights are damaged or overflow")
-    return logits
+    checked = {}
+    for name, width, per_token, _ in graph.outputs:
+        if name not in values:
+            raise BundleError(f"{engine}: the graph has no output named {name!r}")
+        try:
+            output = np.array(values[name], dtype=np.float32)  # a copy: engines reuse their buffers
+        except (TypeError, ValueError):  # texts, or rows of different lengths
+            raise BundleError(f"{engine}: the graph gave something other than numbers in {name!r}") from None
+        expected = (rows, length, width) if per_token else (rows, width)
+        if output.shape != expected:
+            raise BundleError(
+                f"{engine}: the graph gave {name!r} in the shape {list(output.shape)}, but the manifest says "
+                f"{list(expected)}"
+            )
+        if not np.isfinite(output).all():
+            raise BundleError(
+                f"{engine}: the graph gave numbers in {name!r} that are not finite; its weights are damaged or overflow"
+            )
+        checked[name] = output
+    return checked
+
+
+def check_output_names(found: Collection[str], graph: GraphSpec, engine: str, where: str = "the graph") -> None:
+    """Refuse a graph that lacks an output.
+
+    Raises:
+        BundleError: naming it.
+    """
+    for spec in graph.outputs:
+        if spec.name not in found:
+            raise BundleError(f"{engine}: {where} has no output named {spec.name!r}")
 
 
 def failure(engine: str, what: str, error: BaseException, reason: str = "") -> BundleError:

@@ -1,4 +1,6 @@
-"""ExecuTorch: positional int64 ids, one dynamic dimension at most, a file that must have a path.
+"""ExecuTorch: int64 ids and outputs by position, one dynamic dimension at most, a file that must have a path.
+
+A program has one method, `forward`, for any length, or a method `seqN` for each of the lengths that its bundle names.
 
 Its Python binding takes torch tensors, so torch is imported when the first graph is loaded (seconds and some
 hundred MB on a workstation; on a phone there is no Python). Native messages go to stderr; Python sees error codes.
@@ -12,16 +14,16 @@ import tempfile
 import threading
 import warnings
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgebert_runtime.engines import checked_logits, failure
+from edgebert_runtime.engines import batch_shape, checked_outputs, failure
 from edgebert_runtime.engines.native_log import native_log
 from edgebert_runtime.errors import BundleError, EdgeBertError, require
-from edgebert_runtime.features import InputSpec
+from edgebert_runtime.outputs import GraphSpec
 
 _NAME = "ExecuTorch"
 
@@ -38,16 +40,14 @@ class ExecuTorchEngine:
 
     package = "executorch"
 
-    def __init__(
-        self, model: bytes | Path, inputs: Sequence[InputSpec], shapes: Mapping[str, Any], threads: int
-    ) -> None:
+    def __init__(self, model: bytes | Path, graph: GraphSpec, threads: int) -> None:
         """See `Engine`. Bytes are written to a private temporary file, which `close` removes."""
         require("executorch", "executorch")
         require("torch", "executorch")
         import torch
 
         self._from_numpy = torch.from_numpy
-        self._inputs = tuple(inputs)
+        self._graph = graph
         self._module: Any = None
         path = model if isinstance(model, Path) else _private_file(model)
         # Also runs when a forgotten engine is collected and when the process ends.
@@ -59,8 +59,9 @@ class ExecuTorchEngine:
                 library._unsafe_reset_threadpool(threads)
                 # From bytes it would keep a pointer into a buffer that nobody keeps.
                 self._module = library._load_for_executorch(str(path))
-                _check_method(self._module, self._inputs)
-                self._try(shapes)
+                for method in self._methods():
+                    _check_method(self._module, method, graph)
+                self._try()
         except EdgeBertError:
             self.close()
             raise
@@ -68,23 +69,33 @@ class ExecuTorchEngine:
             self.close()
             raise failure(_NAME, "refuses the program", error, log.reason() if log else "") from error
 
-    def _try(self, shapes: Mapping[str, Any]) -> None:
-        """Run one text of padding: what is missing (an operator, say) shows here, where the log is read."""
-        length = (shapes["lengths"] or [shapes["min_length"]])[0]
-        ids = [np.zeros((1, spec.per_length * length), dtype=np.int64) for spec in self._inputs]
-        self._module.run_method("forward", tuple(self._from_numpy(item) for item in ids))
+    def _methods(self) -> dict[str, int]:
+        """The methods that the program must have, each with a length that it takes."""
+        shapes = self._graph.shapes
+        return {self._method(length): length for length in shapes["lengths"] or [shapes["min_length"]]}
 
-    def run(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
+    def _method(self, length: int) -> str:
+        return "forward" if self._graph.shapes["lengths"] is None else f"seq{length}"
+
+    def _try(self) -> None:
+        """Run one text of padding: what is missing (an operator, say) shows here, where the log is read."""
+        method, length = next(iter(self._methods().items()))
+        ids = [np.zeros((1, spec.per_length * length), dtype=np.int64) for spec in self._graph.inputs]
+        self._module.run_method(method, tuple(self._from_numpy(item) for item in ids))
+
+    def run(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """See `Engine`."""
-        tensors = [self._from_numpy(batch[spec.name].astype(np.int64)) for spec in self._inputs]
+        tensors = [self._from_numpy(batch[spec.name].astype(np.int64)) for spec in self._graph.inputs]
+        rows, length = batch_shape(batch, self._graph)
         with _PROCESS_POOL:
             if self._module is None:
                 raise EdgeBertError("this model is closed; load it again")
             try:
-                logits = self._module.run_method("forward", tuple(tensors))[0].numpy()
+                found = self._module.run_method(self._method(length), tuple(tensors))
+                values = {spec.name: value.numpy() for spec, value in zip(self._graph.outputs, found, strict=True)}
             except Exception as error:
                 raise failure(_NAME, "could not run the program", error) from error
-            return checked_logits(logits, len(tensors[0]), _NAME)
+            return checked_outputs(values, rows, length, self._graph, _NAME)
 
     def close(self) -> None:
         """See `Engine`."""
@@ -130,10 +141,13 @@ def _private_file(model: bytes) -> Path:
     return Path(name)
 
 
-def _check_method(module: Any, inputs: Sequence[InputSpec]) -> None:
-    """The program must have `forward` with one tensor per input, in order."""
-    meta = module.method_meta("forward")
-    if meta.num_inputs() != len(inputs):
-        raise BundleError(
-            f"{_NAME}: the program takes {meta.num_inputs()} inputs, but the manifest names {len(inputs)}"
-        )
+def _check_method(module: Any, name: str, graph: GraphSpec) -> None:
+    """The program must have the method, with one tensor per input and per output, in order."""
+    if name not in (found := sorted(module.method_names())):
+        raise BundleError(f"{_NAME}: the program has no method {name!r}, only {found}")
+    meta = module.method_meta(name)
+    takes, gives = meta.num_inputs(), meta.num_outputs()
+    if takes != len(graph.inputs):
+        raise BundleError(f"{_NAME}: the program takes {takes} inputs, but the manifest names {len(graph.inputs)}")
+    if gives != len(graph.outputs):
+        raise BundleError(f"{_NAME}: the program gives {gives} outputs, but the manifest names {len(graph.outputs)}")

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from edgebert_runtime.engines import checked_logits, failure
+from edgebert_runtime.engines import batch_shape, check_output_names, checked_outputs, failure
 from edgebert_runtime.errors import BundleError, EdgeBertError, require
-from edgebert_runtime.features import InputSpec
+from edgebert_runtime.outputs import GraphSpec
 
 _NAME = "ONNX Runtime"
 _DTYPES: dict[str, np.dtype[Any]] = {"tensor(int64)": np.dtype(np.int64), "tensor(int32)": np.dtype(np.int32)}
@@ -22,9 +22,7 @@ class OnnxEngine:
 
     package = "onnxruntime"
 
-    def __init__(
-        self, model: bytes | Path, inputs: Sequence[InputSpec], shapes: Mapping[str, Any], threads: int
-    ) -> None:
+    def __init__(self, model: bytes | Path, graph: GraphSpec, threads: int) -> None:
         """See `Engine`."""
         runtime = require("onnxruntime", "onnx")
         options = runtime.SessionOptions()
@@ -41,19 +39,23 @@ class OnnxEngine:
         except Exception as error:  # its exception classes share no base but Exception
             raise failure(_NAME, f"{runtime.__version__} refuses the graph", error) from error
         self._session: Any = session
-        self._dtypes = _input_dtypes(session, [spec.name for spec in inputs])
+        self._graph = graph
+        self._dtypes = _input_dtypes(session, [spec.name for spec in graph.inputs])
+        check_output_names([node.name for node in session.get_outputs()], graph, _NAME)
+        self._names = [spec.name for spec in graph.outputs]
 
-    def run(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
+    def run(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """See `Engine`."""
         session = self._session  # a copy of the reference: `close` in another thread then waits for this run
         if session is None:
             raise EdgeBertError("this model is closed; load it again")
         feed = {name: np.ascontiguousarray(batch[name], dtype=dtype) for name, dtype in self._dtypes.items()}
         try:
-            logits = session.run(["logits"], feed)[0]
+            values = session.run(self._names, feed)
         except Exception as error:
             raise failure(_NAME, "could not run the graph", error) from error
-        return checked_logits(logits, len(next(iter(batch.values()))), _NAME)
+        named = dict(zip(self._names, values, strict=True))
+        return checked_outputs(named, *batch_shape(batch, self._graph), self._graph, _NAME)
 
     def close(self) -> None:
         """See `Engine`."""
@@ -70,6 +72,4 @@ def _input_dtypes(session: Any, names: Sequence[str]) -> dict[str, np.dtype[Any]
                 f"named {', '.join(names)}"
             )
         dtypes[node.name] = _DTYPES[node.type]
-    if "logits" not in [node.name for node in session.get_outputs()]:
-        raise BundleError(f"{_NAME}: the graph has no output named 'logits'")
     return dtypes

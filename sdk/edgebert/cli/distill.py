@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from edgebert.cli.base import Command, ManyOption, clean_stdout
-from edgebert.cli.options import PATH, data_options, given, training_options
+from edgebert.cli.options import PATH, data_options, given, task_options, training_options
 
 
 @click.command("distill", cls=Command, resumable=True, short_help="Train a small student from a teacher.")
@@ -20,6 +20,7 @@ from edgebert.cli.options import PATH, data_options, given, training_options
 )
 @click.option("--unlabelled-column", metavar="NAME", help="Column of the text in the unlabelled files.")
 @click.option("--out", type=PATH, metavar="DIR", help="Folder of the student.")
+@task_options("the teacher's", "the teacher's")
 @training_options(
     epochs="the student's",
     batch_size="the student's",

@@ -8,17 +8,18 @@ from typing import Any
 import click
 
 from edgebert.cli.base import Command, clean_stdout, print_json
-from edgebert.cli.options import PATH, column_options, given, option
+from edgebert.cli.options import PATH, column_options, given, option, threshold_option
 
 
 @click.command("evaluate", cls=Command, short_help="Score a run or a bundle on labelled text.")
 @click.argument("model", type=PATH, metavar="RUN|BUNDLE")
 @click.option("--data", required=True, metavar="FILE|DIR", help="Labelled text; of a folder the test split, else dev.")
 @option("--teacher", PATH, "DIR", "Compare with this teacher on the same rows.")
+@threshold_option
 @column_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(as_json: bool, **options: Any) -> None:
-    """Print accuracy and macro-F1 and, with --teacher, what the student keeps of its teacher.
+    """Print the task's metrics and, with --teacher, what the student keeps of its teacher.
 
     \b
     Examples:
@@ -40,24 +41,23 @@ def command(as_json: bool, **options: Any) -> None:
 def _describe(found: Mapping[str, Any]) -> str:
     from edgebert.console import table
 
-    metrics = [name for name, value in found.items() if isinstance(value, float) and name not in _LOYALTY]
+    metrics = [name for name, value in found.items() if isinstance(value, float) and name not in _COMPARISONS]
     teacher = found.get("teacher")
     if teacher is None:
         return table([("n", found["n"]), *((name, f"{found[name]:.4f}") for name in metrics)])
-    rows = [(name, f"{found[name]:.4f}", f"{teacher[name]:.4f}") for name in metrics]
-    text = table(rows, ("metric", "model", "teacher"))
-    kept = [(name.replace("_", " "), "-" if found[name] is None else f"{found[name]:.4f}") for name in _LOYALTY]
-    flips = found["flips"]
-    return "\n".join(
-        (
-            text,
-            "",
-            table(kept),
-            "",
+    rows = [(name, f"{found[name]:.4f}", _number(teacher.get(name))) for name in metrics]
+    kept = [(name.replace("_", " "), _number(found[name])) for name in _COMPARISONS if name in found]
+    parts = [table(rows, ("metric", "model", "teacher")), table(kept)]
+    if flips := found.get("flips"):
+        parts.append(
             f"Of {flips['n']} answers {flips['changed']} differ: {flips['lost']} were right and are wrong now, "
-            f"{flips['gained']} the reverse (McNemar p = {flips['p_value']:.3g}).",
+            f"{flips['gained']} the reverse (McNemar p = {flips['p_value']:.3g})."
         )
-    )
+    return "\n\n".join(parts)
 
 
-_LOYALTY = ("retention", "label_loyalty", "probability_loyalty")
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+_COMPARISONS = ("retention", "label_loyalty", "probability_loyalty", "score_loyalty")

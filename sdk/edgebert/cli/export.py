@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from edgebert.cli.base import Command, clean_stdout
-from edgebert.cli.options import PATH, Size, given
+from edgebert.cli.options import PATH, Size, given, threshold_option
 
 
 @click.command("export", cls=Command, short_help="Write a student as a bundle for a device.")
@@ -33,6 +33,7 @@ from edgebert.cli.options import PATH, Size, given
     metavar="F",
     help="How much of the task's metric may be lost on the dev set. Default: 0.01.",
 )
+@threshold_option
 @click.option("--out", type=PATH, metavar="PATH", help="File of the bundle (x.edgebert); with --format all, a folder.")
 def command(**options: Any) -> None:
     """Convert a student, check the converted file on the dev set, and write a bundle.

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from edgebert.cli.base import Command, clean_stdout
-from edgebert.cli.options import PATH, data_options, given, training_options
+from edgebert.cli.options import PATH, data_options, given, task_options, training_options
 
 
 @click.command("finetune", cls=Command, resumable=True, short_help="Turn a Hugging Face encoder into a teacher.")
@@ -19,8 +19,10 @@ from edgebert.cli.options import PATH, data_options, given, training_options
 )
 @data_options
 @click.option("--out", required=True, type=PATH, metavar="DIR", help="Folder of the teacher.")
-@click.option("--task", metavar="NAME", help="What is asked of the model. Default: classification.")
-@training_options(epochs="3", batch_size="32", learning_rate="5e-05", max_length="128", precision="auto", seed="0")
+@task_options("what the data looks like", "the task's own")
+@training_options(
+    epochs="3", batch_size="32", learning_rate="5e-05", max_length="128, for questions 384", precision="auto", seed="0"
+)
 def command(**options: Any) -> None:
     """Train an encoder on labelled text: the teacher.
 

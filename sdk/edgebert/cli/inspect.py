@@ -36,28 +36,35 @@ def _describe(found: Mapping[str, Any]) -> str:
     from edgebert.console import table
     from edgebert.sizes import show_size
 
-    labels = found["labels"]
-    shown = ", ".join(labels[:12]) + (f", … ({len(labels)} in all)" if len(labels) > 12 else "")
     shapes = found["shapes"]
     lengths = "any" if shapes["lengths"] is None else ", ".join(map(str, shapes["lengths"]))
     rows = [
         ("name", found["name"]),
-        ("task", f"{found['task']}, {len(labels)} labels: {shown}"),
+        ("task", found["task"]),
         ("student", found["student"]),
         ("format", f"{found['format']}, {found['precision']}"),
         ("size", show_size(found["size"])),
         *((f"  {part}", show_size(size)) for part, size in found["parts"].items() if size),
         ("inputs", ", ".join(f"{item['name']} {item['dtype']}" for item in found["inputs"])),
+        *((f"output {item['name']}", _output(item)) for item in found["outputs"]),
         ("lengths", f"{lengths} (from {shapes['min_length']} to {shapes['max_length']})"),
         ("batch", "any" if shapes["batch"] is None else str(shapes["batch"])),
         ("featurizer", str(found["featurizer"]["type"])),
         ("test vectors", str(found["golden"])),
         ("needs", _needs(found["requires"])),
         ("created", found["created"]),
+        *((f"settings {name}", value) for name, value in _flat(found["settings"])),
         *((f"metrics {name}", value) for name, value in _flat(found["metrics"])),
         *((f"from {name}", value) for name, value in _flat(found["provenance"])),
     ]
     return table((name, value if isinstance(value, str) else _short(value)) for name, value in rows)
+
+
+def _output(item: Mapping[str, Any]) -> str:
+    """The shape of an output and the names of its columns."""
+    labels = item["labels"]
+    shown = ", ".join(labels[:12]) + (f", … ({len(labels)} in all)" if len(labels) > 12 else "")
+    return "×".join(map(str, item["shape"])) + (f", {len(labels)} labels: {shown}" if labels else "")
 
 
 def _needs(requires: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from edgebert.sizes import parse_size
+from edgebert.tasks import TASKS
 from edgebert_runtime.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -53,15 +54,27 @@ column_options = _stack(
     option("--label-column", str, "NAME", "Column of the label. Found by itself if it is called label."),
 )
 
+threshold_option = option(
+    "--threshold", float, "F", "Answers of a lower probability (0 to 1) are not sure ones: - in place of the label."
+)
+
 public_key_option = option("--public-key", PATH, "FILE", "Public key, in PEM, of a signed bundle.")
 
 data_options = _stack(
     option("--data", str, "DIR", "Folder with train, dev (or validation) and test files, or a dataset's name."),
-    option("--train", PATH, "FILE", "Training file (CSV, TSV, JSON lines, .gz of these, Parquet)."),
+    option("--train", PATH, "FILE", "Training file (CSV, TSV, JSON lines, .gz of these, Parquet; .txt for masked-lm)."),
     option("--dev", PATH, "FILE", "Development file. Without one, a tenth of train is held out."),
     option("--test", PATH, "FILE", "Test file."),
     column_options,
 )
+
+
+def task_options(task: str, metric: str) -> Callable[[F], F]:
+    """What is asked of the model, and how it is judged; the arguments say what the defaults are."""
+    return _stack(
+        option("--task", str, "NAME", f"What is asked of the model: {', '.join(TASKS)}. Default: {task}."),
+        option("--metric", str, "NAME", f"The number on dev that decides, such as mcc. Default: {metric}."),
+    )
 
 
 def training_options(
@@ -77,4 +90,5 @@ def training_options(
         option("--max-length", count, "N", f"Tokens kept of a text. Default: {max_length}."),
         option("--precision", str, "auto|fp32|bf16", f"Numbers to train with. Default: {precision}."),
         option("--seed", click.IntRange(min=0), "N", f"Seed of the random numbers. Default: {seed}."),
+        click.option("--whole-word", is_flag=True, default=None, help="Of masked-lm: hide whole words, not pieces."),
     )

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from edgebert.cli.base import Command, clean_stdout, print_json
-from edgebert.cli.options import PATH, option, public_key_option
+from edgebert.cli.options import PATH, option, public_key_option, threshold_option
 
 if TYPE_CHECKING:
-    from edgebert_runtime.decode import Prediction
     from edgebert_runtime.features import Text
     from edgebert_runtime.model import EdgeModel
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 @option("--file", PATH, "FILE", "Texts from a file: one a line, or a data file with a text column.")
 @option("--text-column", str, "NAME", "Column of the text in a data file. Found by itself if it is called text.")
 @option("--text-pair-column", str, "NAME", "Column of the second text, for pairs.")
+@threshold_option
 @public_key_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all predictions.")
 def command(
@@ -32,17 +32,20 @@ def command(
     file: Path | None,
     text_column: str | None,
     text_pair_column: str | None,
+    threshold: float | None,
     public_key: Path | None,
     as_json: bool,
 ) -> None:
-    """Print the label, its probability and the text, with tabs between, a line for each text.
+    """Print the answer and the text, with tabs between, a line for each text.
 
-    Reads one text a line from stdin when neither TEXT nor --file is given. A model of pairs takes two texts with a
-    tab between them. Put -- before texts that begin with a dash.
+    A classification's answer is the label and its probability. Reads one text a line from stdin when neither TEXT nor
+    --file is given. A model of pairs takes two texts with a tab between them. Put -- before texts that begin with a
+    dash.
 
     \b
     Examples:
       edgebert predict trec6.edgebert "How far is the moon?"
+      edgebert predict trec6.edgebert --file questions.txt --threshold 0.8
       edgebert predict trec6.edgebert --file questions.txt --json > answers.json
     """
     from edgebert.commands.predict import answers
@@ -56,14 +59,14 @@ def command(
         model = EdgeModel.load(bundle, public_key=public_key)
     with model:
         texts = _texts(model, text, file, text_column, text_pair_column, typing)
-        found = answers(model, texts, batch_size=1 if typing else 32)
+        found = answers(model, texts, 1 if typing else 32, threshold)
         if as_json:
             with clean_stdout():
-                listed = [_entry(item, prediction) for item, prediction in found]
+                listed = [{"text": item, "answer": answer.to_json()} for item, answer in found]
             print_json({"predictions": listed})
         else:
-            for item, prediction in found:
-                click.echo(f"{prediction.label}\t{prediction.probability:.4f}\t{_one_line(item)}")
+            for item, answer in found:
+                click.echo(f"{answer.summary()}\t{_one_line(item)}")
 
 
 def _texts(
@@ -85,15 +88,6 @@ def _texts(
     if typing:
         note("Type one text a line; Ctrl-D ends.")
     return read_stream(sys.stdin.buffer, pair)
-
-
-def _entry(text: Text, prediction: Prediction) -> dict[str, object]:
-    return {
-        "text": text,
-        "label": prediction.label,
-        "probability": prediction.probability,
-        "probabilities": prediction.probabilities,
-    }
 
 
 def _one_line(text: Text) -> str:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from edgebert.commands.scoring import (
+    FEATURES,
+    Scoring,
+    check_labels,
+    check_whole_words,
+    pick_metric,
+    pick_task,
+    reads_pairs,
+    report,
+)
 from edgebert.console import note
-from edgebert.data import Columns, Row, Splits, load_splits
+from edgebert.data import Columns, load_splits
 from edgebert.provenance import provenance
-from edgebert.tasks import Task, get_task
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from edgebert_runtime.features import Featurizer
+from edgebert.tasks.base import Labels
+from edgebert_runtime.errors import UsageError
 
 
 def finetune(
@@ -25,7 +30,8 @@ def finetune(
     train: str | Path | None = None,
     dev: str | Path | None = None,
     test: str | Path | None = None,
-    task: str = "classification",
+    task: str | None = None,
+    metric: str | None = None,
     text_column: str | None = None,
     text_pair_column: str | None = None,
     label_column: str | None = None,
@@ -33,131 +39,111 @@ def finetune(
     epochs: int = 3,
     batch_size: int = 32,
     learning_rate: float = 5e-5,
-    max_length: int = 128,
+    max_length: int | None = None,
     precision: str = "auto",
+    whole_word: bool = False,
 ) -> Path:
-    """Train a classifier on top of an encoder, all of it, and write a teacher folder.
+    """Train an encoder with a head for a task, all of it, and write a teacher folder.
 
     Args:
         model: `minilm` (comes as a Python package), a Hugging Face name, or a folder; a teacher's folder is where a
             second stage of training starts.
         out: the folder to write. The same call resumes an interrupted run there.
         data, train, dev, test: see `edgebert.data.load_splits`.
-        max_length: tokens read of a text.
+        task: a key of `edgebert.tasks.TASKS`; by default what the train data looks like, which is printed.
+        metric: decides which weights are kept; one of the task's own, by default its first.
+        max_length: tokens read of a text, 128 by default; of a question with its context 384.
         precision: `fp32`, `bf16`, or `auto` (bf16 where the processor has it).
+        whole_word: of masked-lm: all pieces of a word are hidden, or none of them.
     Returns:
         `out`.
     Raises:
         EdgeBertError: one of its kinds, for bad data, a bad model or a full disk.
     """
-    import numpy as np
     import torch
 
-    from edgebert.distillation import checkpoint
-    from edgebert.distillation.batches import TrainingSet
+    from edgebert.distillation import checkpoint, features
     from edgebert.distillation.objectives import make_objectives
     from edgebert.distillation.trainer import Trainer
     from edgebert.models.teacher import Teacher, check_positions, featurizer_for, load_encoder, load_tokenizer
     from edgebert.recipe import TrainingSection, parse
     from edgebert.run import Description, write_run
 
-    chosen = get_task(task)
     out = Path(out)
-    values = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "max_length": max_length}
-    settings = parse(TrainingSection, {**values, "precision": precision, "seed": seed}, "finetune")
-    splits = load_splits(data, train, dev, test, Columns(text_column, text_pair_column, label_column))
+    values: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    columns = Columns(text_column, text_pair_column, label_column)
+    chosen, reason = pick_task(task, data, train, columns)
+    max_length = (chosen.max_length or 128) if max_length is None else max_length
+    values |= {"max_length": max_length, "precision": precision, "seed": seed, "whole_word": whole_word}
+    training = parse(TrainingSection, values, "finetune")
+    check_whole_words(chosen, whole_word)
+    splits = load_splits(data, train, dev, test, columns, chosen)
     labels = chosen.labels_from(splits.train)
-    gold = check_labels(chosen, splits, labels)
-    pair = isinstance(splits.train[0].text, tuple)
+    check_labels(chosen, splits, labels)
+    if reason:
+        note(f"task: {chosen.name} ({reason}); another one is named with --task.")
     job = {
         "command": "finetune",
         "model": str(model),
-        "task": task,
+        "task": chosen.name,
+        "metric": metric,
         "data": splits.fingerprint,
-        **settings.model_dump(),
+        **training.model_dump(),
     }
     if checkpoint.claim(out, job):
         note(f"{out} is finished already.")
         return out
-    torch.manual_seed(seed)  # the new head starts the same way each time
     tokenizer = load_tokenizer(model)
-    network = Teacher(load_encoder(model), len(labels))
-    check_positions(network.encoder, max_length)
-    featurizer = featurizer_for(tokenizer, max_length, pair)
-    note(f"fine-tuning {model} on {len(splits.train)} texts, {len(labels)} labels; dev {len(splits.dev)}")
-    features = featurizer([row.text for row in splits.train])
+    encoder = load_encoder(model)
+    check_positions(encoder, max_length)
+    featurizer = featurizer_for(tokenizer, max_length, reads_pairs(chosen, splits.train))
+    settings = chosen.settings(splits.train, featurizer)
+    scoring = Scoring(chosen, featurizer, labels, settings, pick_metric(chosen, settings, metric))
+    if any(head.kind == "vector" for head in scoring.heads):
+        raise UsageError(f"{chosen.name} is learned from an encoder as it is: edgebert distill --teacher {model} …")
+    torch.manual_seed(seed)  # the new head starts the same way each time
+    network = Teacher(encoder, scoring.heads)
+    note(f"fine-tuning {model} on {len(splits.train)} texts{_count(labels)}; dev {len(splits.dev)}")
+    lessons, _ = scoring.lessons(splits.train, (), out / FEATURES, whole_word)
     trainer = Trainer(
         network,
         featurizer,
-        TrainingSet(features, np.asarray(gold, np.int64)),
-        make_objectives({"hard_labels": {"weight": 1.0}}, None, None),
-        settings,
+        scoring.heads,
+        lessons,
+        make_objectives({"hard_labels": {"weight": 1.0}}, None, None, scoring.heads),
+        training,
         out,
-        dev_check(chosen, featurizer, splits.dev, labels),
+        scoring.dev_check(splits.dev),
     )
     if trainer.main:
         checkpoint.begin(out, job)
     state = trainer.train()
     if trainer.main:
+        fitted, metrics = scoring.measure(network, splits)
         description = Description(
             kind="teacher",
             student=str(model) if not Path(model).is_dir() else Path(model).name,
             config={},
-            task=task,
+            task=chosen.name,
             labels=labels,
-            pair=pair,
+            heads=scoring.heads,
+            settings=fitted,
+            metric=scoring.metric,
+            pair=featurizer.pair,
             max_length=max_length,
             featurizer=featurizer.spec(),
-            metrics=measure(chosen, network, featurizer, splits, labels),
+            metrics=metrics,
             provenance=provenance(job, state.seconds),
         )
         write_run(out, description, network.cpu(), featurizer, splits, tokenizer)
         checkpoint.remove(out)
-        report(description.metrics)
+        features.remove(out / FEATURES)
+        report(metrics)
     return out
 
 
-def check_labels(task: Task, splits: Splits, labels: Sequence[str]) -> list[int]:
-    """Train's labels as indices in `labels`; dev's and test's are checked too, now and not after the training.
-
-    Raises:
-        DataError: a label that is not in `labels`.
-    """
-    for rows in (splits.dev, splits.test):
-        task.encode(rows, labels)
-    return task.encode(splits.train, labels)
-
-
-def dev_check(task: Task, featurizer: Featurizer, dev: Sequence[Row], labels: Sequence[str]) -> Any:
-    """A function from a network to its score on dev, in the task's own metric."""
-    from edgebert.distillation.trainer import score_logits
-
-    features = featurizer([row.text for row in dev])
-    gold = task.encode(dev, labels)
-
-    def check(network: nn.Module) -> float:
-        return float(task.metrics(score_logits(network, featurizer, features), gold, labels)[task.metric])
-
-    return check
-
-
-def measure(
-    task: Task, network: nn.Module, featurizer: Featurizer, splits: Splits, labels: Sequence[str]
-) -> dict[str, Any]:
-    """The task's metrics on dev and, where there is one, test."""
-    from edgebert.distillation.trainer import score_logits
-
-    result = {}
-    for name, rows in (("dev", splits.dev), ("test", splits.test)):
-        if rows:
-            logits = score_logits(network, featurizer, featurizer([row.text for row in rows]), f"scoring {name}")
-            result[name] = task.metrics(logits, task.encode(rows, labels), labels)
-    return result
-
-
-def report(metrics: Any) -> None:
-    """Print the metrics of each split, a line each."""
-    for split, numbers in metrics.items():
-        if isinstance(numbers, dict) and "n" in numbers:
-            shown = "  ".join(f"{k} {v:.4f}" for k, v in numbers.items() if isinstance(v, float))
-            note(f"{split}: {shown}  ({numbers['n']} texts)")
+def _count(labels: Labels) -> str:
+    """How many labels there are, for the headline: ", 6 labels"."""
+    return "".join(
+        f", {len(names)} {'labels' if name == 'logits' else f'{name} labels'}" for name, names in labels.items()
+    )

@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgebert_runtime.errors import DataError, EdgeBertError, UsageError
 
 if TYPE_CHECKING:
-    from edgebert_runtime.decode import Prediction
     from edgebert_runtime.features import Text
     from edgebert_runtime.model import EdgeModel
 
@@ -24,13 +23,15 @@ def predict(
     file: str | Path | None = None,
     text_column: str | None = None,
     text_pair_column: str | None = None,
+    threshold: float | None = None,
     public_key: str | Path | None = None,
-) -> list[Prediction]:
-    """Answer texts with a bundle.
+) -> list[Any]:
+    """Answer texts with a bundle; the answers are those of its task, such as `Prediction`.
 
     Args:
         text: one text, a pair as a tuple, or a list of either.
         file: a file of texts instead: one a line (a pair with a tab between), or any data file.
+        threshold: answers of a lower probability are not sure ones.
         public_key: of a signed bundle, in PEM.
     Raises:
         UsageError: neither or both of `text` and `file` are given.
@@ -43,25 +44,32 @@ def predict(
         raise UsageError("say what to predict: give texts, or a file of them, and not both.")
     with EdgeModel.load(bundle, public_key=public_key) as model:
         source = texts if file is None else read_file(file, takes_pairs(model), text_column, text_pair_column)
-        return [prediction for _, prediction in answers(model, source)]
+        return [answer for _, answer in answers(model, source, threshold=threshold)]
 
 
-def answers(model: EdgeModel, texts: Iterable[Text], batch_size: int = BATCH) -> Iterator[tuple[Text, Prediction]]:
-    """Yield each text with its prediction, in order, with `batch_size` texts in memory at a time.
+def answers(
+    model: EdgeModel, texts: Iterable[Text], batch_size: int = BATCH, threshold: float | None = None
+) -> Iterator[tuple[Text, Any]]:
+    """Yield each text with its answer, in order, with `batch_size` texts in memory at a time.
 
     The model sees one text at a time, as on a device: what a text is answered never depends on its neighbours.
     Where a text cannot be read, those before it are answered and then the error is raised.
     """
-    remaining = iter(texts)
+    from edgebert_runtime.decode import get_decoder
+
+    check = get_decoder(model.manifest.task).check_text
+    remaining = enumerate(texts, start=1)
     while True:
         batch: list[Text] = []
         failure: EdgeBertError | None = None
         try:
-            for text in itertools.islice(remaining, batch_size):
+            for number, text in itertools.islice(remaining, batch_size):
+                if check is not None:
+                    check(text, number)
                 batch.append(text)
         except EdgeBertError as error:
             failure = error
-        yield from zip(batch, model.predict(batch, batch_size=1), strict=True)
+        yield from zip(batch, model.predict(batch, batch_size=1, threshold=threshold), strict=True)
         if failure is not None:
             raise failure
         if not batch:
@@ -85,7 +93,7 @@ def read_file(
     """
     from edgebert.data.columns import Columns
     from edgebert.data.formats import stem_and_format, text_lines
-    from edgebert.data.readers import read_rows
+    from edgebert.data.readers import read_rows, text_reader
 
     path = Path(path)
     plain = stem_and_format(path)[1] == ".txt" or not Path(path.name.removesuffix(".gz")).suffix
@@ -95,7 +103,8 @@ def read_file(
         for number, line in text_lines(path):
             yield to_text(line, pair, f"{path}:{number}")
         return
-    for row in read_rows(path, Columns(text=text_column, text_pair=text_pair_column), labelled=False):
+    columns = Columns(text=text_column, text_pair=text_pair_column)
+    for row in read_rows(path, lambda where, found: text_reader(where, found, columns, labelled=False), labelled=False):
         if isinstance(row.text, tuple) != pair:
             wanted = "pairs of texts, and this file has one" if pair else "one text, and this file has pairs"
             raise DataError(f"{row.source}: the model takes {wanted}. Name the columns, or use another file.")

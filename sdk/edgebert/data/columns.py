@@ -1,12 +1,14 @@
-"""Which columns of a file hold the text, the second text of a pair, and the label.
+"""Which columns of a file hold the text, the second text of a pair, and the label; for tagging, tokens and tags.
 
 Named columns are taken as they are. Where none is named, the first match in these lists is taken, the pairs
 before the single ones, upper and lower case alike:
 
     pair    text_a + text_b, sentence1 + sentence2, premise + hypothesis, question1 + question2, text1 + text2,
-            question + sentence
+            question + sentence, question + context
     text    text, sentence, utterance, query, question, review, content
     label   label, labels, intent, class, category, target
+    tokens  tokens, words
+    tags    tags, ner_tags, pos_tags, upos
 """
 
 from __future__ import annotations
@@ -24,9 +26,12 @@ PAIRS = (
     ("question1", "question2"),
     ("text1", "text2"),
     ("question", "sentence"),
+    ("question", "context"),
 )
 TEXTS = ("text", "sentence", "utterance", "query", "question", "review", "content")
 LABELS = ("label", "labels", "intent", "class", "category", "target")
+TOKENS = ("tokens", "words")
+TAGS = ("tags", "ner_tags", "pos_tags", "upos")
 
 
 @dataclass(frozen=True)
@@ -64,35 +69,51 @@ def find_fields(where: str, found: Sequence[str], columns: Columns, labelled: bo
         DataError: a needed column is not there; the message lists those that are, and the closest match.
     """
     for option, name in (("text", columns.text), ("text-pair", columns.text_pair)):
-        if name is not None and name not in found:
-            raise _missing(where, f"column {name!r} (--{option}-column)", (name,), found, option)
-    label = _label(where, found, columns) if labelled else None
+        if name is not None:
+            find_column(where, found, name, (), option, option)
+    label = None
+    if labelled:
+        taken = (columns.text, columns.text_pair)
+        label = find_column(where, found, columns.label, LABELS, "label", "label", taken)
     free = [name for name in found if name not in (columns.text_pair, label)]
     if columns.text is not None:
         return Fields(columns.text, columns.text_pair, label)
     if columns.text_pair is None:
         for first, second in PAIRS:
-            a, b = _match((first,), free), _match((second,), free)
+            a, b = match((first,), free), match((second,), free)
             if a and b:
                 return Fields(a, b, label)
-    text = _match(TEXTS + tuple(first for first, _ in PAIRS), free) if columns.text_pair else _match(TEXTS, free)
+    text = match(TEXTS + tuple(first for first, _ in PAIRS), free) if columns.text_pair else match(TEXTS, free)
     if text is None:
         raise _missing(where, "text column", TEXTS, free, "text")
     return Fields(text, columns.text_pair, label)
 
 
-def _label(where: str, found: Sequence[str], columns: Columns) -> str:
-    if columns.label is not None:
-        if columns.label not in found:
-            raise _missing(where, f"column {columns.label!r} (--label-column)", (columns.label,), found, "label")
-        return columns.label
-    label = _match(LABELS, [name for name in found if name not in (columns.text, columns.text_pair)])
-    if label is None:
-        raise _missing(where, "label column", LABELS, found, "label")
-    return label
+def find_column(
+    where: str,
+    found: Sequence[str],
+    named: str | None,
+    names: Sequence[str],
+    what: str,
+    option: str,
+    taken: Sequence[str | None] = (),
+) -> str:
+    """The column `named` by --OPTION-column; where none is named, the first of `names` in `found` that is not `taken`.
+
+    Raises:
+        DataError: it is not there; the message calls it the `what` column.
+    """
+    if named is not None:
+        if named not in found:
+            raise _missing(where, f"column {named!r} (--{option}-column)", (named,), found, option)
+        return named
+    column = match(names, [name for name in found if name not in taken])
+    if column is None:
+        raise _missing(where, f"{what} column", names, found, option)
+    return column
 
 
-def _match(wanted: Sequence[str], found: Sequence[str]) -> str | None:
+def match(wanted: Sequence[str], found: Sequence[str]) -> str | None:
     """The column of `found` that matches the earliest of `wanted`; the exact spelling wins over another case."""
     folded: dict[str, str] = {}
     for name in found:

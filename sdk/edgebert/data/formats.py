@@ -1,7 +1,8 @@
 """One generator per file format: a path in, numbered records out. Nothing here knows what a column means.
 
-A record is `(number, {column: value})`; the number is the line where the record begins, or the row for Parquet.
-Files are streamed: one line or one Parquet batch is in memory at a time.
+A record is `(place, {column: value})`; the place is the line where the record begins, or the row for Parquet, or the
+name of a question in SQuAD's JSON. Files are streamed: one line or one Parquet batch is in memory at a time (that
+JSON alone is read as a whole).
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
-from edgebert_runtime.errors import DataError, require
+from edgebert_runtime.errors import DataError, require, resolve
 
-Record = tuple[int, dict[str, object]]
+Record = tuple[int | str, dict[str, object]]
 
 # Wholly wrapped in quotes with the inner ones doubled: what csv writers make of a field that holds quotes.
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"', re.DOTALL)
@@ -144,8 +145,7 @@ def parquet_records(path: Path) -> Iterator[Record]:
                 for row in batch.to_pylist():
                     number += 1
                     for column in names.keys() & row.keys():
-                        if isinstance(row[column], int) and 0 <= row[column] < len(names[column]):
-                            row[column] = names[column][row[column]]
+                        row[column] = class_name(row[column], names[column])
                     yield number, row
     except (arrow.ArrowException, UnicodeDecodeError) as error:
         raise DataError(f"{path}: this is not a readable Parquet file (after row {number}): {error}.") from error
@@ -155,13 +155,26 @@ def parquet_records(path: Path) -> Iterator[Record]:
         ) from error
 
 
+def class_name(value: object, names: Sequence[str]) -> object:
+    """The name of a class number, or those of a list of them; None for a number that has no name, such as -1."""
+    if isinstance(value, list):
+        return [class_name(item, names) for item in value]
+    if isinstance(value, int):
+        return names[value] if 0 <= value < len(names) else None
+    return value
+
+
 def _class_names(metadata: bytes) -> dict[str, list[str]]:
     """Column -> class names, out of what `datasets` stores in a Parquet schema; nothing where it is not understood."""
+    names = {}
     try:
-        features = json.loads(metadata)["info"]["features"]
-        return {column: list(feature["names"]) for column, feature in features.items() if "names" in feature}
+        for column, feature in json.loads(metadata)["info"]["features"].items():
+            kind = feature.get("feature", feature) if isinstance(feature, dict) else None  # of a list: of its items
+            if isinstance(kind, dict) and isinstance(kind.get("names"), list):
+                names[column] = kind["names"]
     except (ValueError, KeyError, TypeError, AttributeError):
         return {}
+    return names
 
 
 def txt_records(path: Path) -> Iterator[Record]:
@@ -171,13 +184,19 @@ def txt_records(path: Path) -> Iterator[Record]:
             yield number, {"text": line}
 
 
-FORMATS: dict[str, Callable[[Path], Iterator[Record]]] = {
-    ".csv": csv_records,
-    ".tsv": tsv_records,
-    ".jsonl": jsonl_records,
-    ".ndjson": jsonl_records,
-    ".parquet": parquet_records,
-    ".txt": txt_records,
+# Suffix -> "module:function" from a path to records, loaded when it is needed.
+FORMATS: dict[str, str] = {
+    ".csv": "edgebert.data.formats:csv_records",
+    ".tsv": "edgebert.data.formats:tsv_records",
+    ".jsonl": "edgebert.data.formats:jsonl_records",
+    ".ndjson": "edgebert.data.formats:jsonl_records",
+    ".parquet": "edgebert.data.formats:parquet_records",
+    ".conll": "edgebert.data.conll:conll_records",
+    ".conllu": "edgebert.data.conll:conllu_records",
+    ".iob": "edgebert.data.conll:conll_records",
+    ".bio": "edgebert.data.conll:conll_records",
+    ".json": "edgebert.data.squad:squad_records",
+    ".txt": "edgebert.data.formats:txt_records",
 }
 
 
@@ -209,7 +228,8 @@ def records(path: Path, labelled: bool) -> Iterator[Record]:
         note = " A .txt has no labels." if suffix == ".txt" else ""
         raise DataError(f"{path}: unsupported file type.{note} Accepted: {', '.join(known)}; all but Parquet also .gz.")
     any_record = False
-    for record in FORMATS[suffix](path):
+    generate = cast(Callable[[Path], Iterator[Record]], resolve(FORMATS[suffix]))
+    for record in generate(path):
         any_record = True
         yield record
     if not any_record:

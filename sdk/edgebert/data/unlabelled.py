@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from edgebert.data.columns import Columns
-from edgebert.data.readers import Text, read_rows
+from edgebert.data.readers import Text, read_rows, text_reader
 
 
 def stream_texts(path: str | Path, column: str | None = None) -> Iterator[Text]:
@@ -15,5 +16,5 @@ def stream_texts(path: str | Path, column: str | None = None) -> Iterator[Text]:
     Raises:
         DataError: the first bad file, column or row, with its line and what to do.
     """
-    for row in read_rows(path, Columns(text=column), labelled=False):
+    for row in read_rows(path, partial(text_reader, columns=Columns(text=column)), labelled=False):
         yield row.text

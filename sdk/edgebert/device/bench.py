@@ -92,11 +92,11 @@ def profile_by_bench(path: Path, phone: Phone) -> ShellProfile:
 
 def checksum(model: bytes, texts: Sequence[Text]) -> str:
     """What edgebert-bench prints for these texts: FNV-1a over the bits of all logits."""
-    from edgebert_runtime.engines.native import NativeEngine
+    from edgebert_runtime import _core
+    from edgebert_runtime.features import split_texts
 
-    engine = NativeEngine(model, [], {}, 1)
-    logits = engine.read(texts).tobytes()
-    engine.close()
+    loaded = _core.Model(model, _core.features())
+    logits = loaded.logits(*split_texts(texts, bool(loaded.facts()[1])))
     total = 0xCBF29CE484222325
     for (word,) in struct.iter_unpack("=I", logits):
         total = (total ^ word) * 0x100000001B3 % 2**64

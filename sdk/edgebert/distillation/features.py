@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -50,8 +50,8 @@ class FlatFeatures(Sequence[Features]):
         return np.asarray(np.sum(counts, axis=0), dtype=np.int64)
 
 
-def featurize(featurizer: Featurizer, texts: Sequence[Text], folder: Path) -> Sequence[Features]:
-    """Features of `texts`; from a million texts on, their ids are written to files in `folder` and mapped.
+def featurize(featurizer: Featurizer, texts: Iterable[Text], folder: Path) -> Sequence[Features]:
+    """Features of `texts`, which may be a stream; from a million on, their ids lie in files in `folder` and are mapped.
 
     The core reads text without the GIL, so the threads run side by side. Another library's tokenizer has its own way.
 
@@ -59,11 +59,12 @@ def featurize(featurizer: Featurizer, texts: Sequence[Text], folder: Path) -> Se
         EdgeBertError: the disk is full.
     """
     if not hasattr(featurizer, "flat"):
-        return featurizer(texts)
+        return featurizer(list(texts))
     names = [spec.name for spec in featurizer.inputs]
-    sink = _Files(folder, names) if len(texts) >= MAPPED else _Memory(names)
-    chunks = (texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK))
-    shown = Progress(len(texts), "reading texts") if len(texts) >= SHOWN else contextlib.nullcontext()
+    sink, count = _Memory(names), 0
+    known = len(texts) if isinstance(texts, Sized) else None
+    chunks = _chunks(texts)
+    shown = Progress(known, "reading texts") if known is None or known >= SHOWN else contextlib.nullcontext()
     with shown as bar, ThreadPoolExecutor() as pool:
         # Only a few chunks ahead of the one that is written: their results wait in memory.
         ahead = [pool.submit(featurizer.flat, chunk) for chunk in islice(chunks, 2 * (os.cpu_count() or 1))]
@@ -71,9 +72,19 @@ def featurize(featurizer: Featurizer, texts: Sequence[Text], folder: Path) -> Se
             flat = ahead.pop(0).result()
             ahead += [pool.submit(featurizer.flat, chunk) for chunk in islice(chunks, 1)]
             sink.add(flat)
+            read = len(flat[names[0]][1]) - 1
+            count += read
+            if count >= MAPPED and not isinstance(sink, _Files):
+                sink = _Files(folder, sink)
             if bar is not None:
-                bar.update(len(flat[names[0]][1]) - 1)
-    return FlatFeatures(sink.finish(), len(texts))
+                bar.update(read)
+    return FlatFeatures(sink.finish(), count)
+
+
+def _chunks(texts: Iterable[Text]) -> Iterator[list[Text]]:
+    stream = iter(texts)
+    while chunk := list(islice(stream, CHUNK)):
+        yield chunk
 
 
 class _Memory:
@@ -81,12 +92,12 @@ class _Memory:
 
     def __init__(self, names: Sequence[str]) -> None:
         self.ids: dict[str, list[np.ndarray]] = {name: [] for name in names}
-        self._textss: dict[str, list[np.ndarray]] = {name: [] for name in names}
+        self.counts: dict[str, list[np.ndarray]] = {name: [] for name in names}
 
     def add(self, flat: dict[str, Flat]) -> None:
         for name, (ids, offsets) in flat.items():
             self.keep(name, ids)
-            self._textss[name].append(np.diff(offsets))
+            self.counts[name].append(np.diff(offsets))
 
     def keep(self, name: str, ids: np.ndarray) -> None:
         self.ids[name].append(ids)
@@ -96,22 +107,25 @@ class _Memory:
 
     def finish(self) -> dict[str, Flat]:
         result = {}
-        for name, counts in self._textss.items():
+        for name, counts in self.counts.items():
             offsets = np.concatenate([[0], np.cumsum(np.concatenate(counts))]) if counts else np.zeros(1)
             result[name] = (self.joined(name), offsets.astype(np.int64))
         return result
 
 
 class _Files(_Memory):
-    """Collects the ids in files, and maps them."""
+    """Collects the ids in files, and maps them; goes on where another sink stopped."""
 
-    def __init__(self, folder: Path, names: Sequence[str]) -> None:
-        super().__init__(names)
-        self.folder = folder
+    def __init__(self, folder: Path, before: _Memory) -> None:
+        super().__init__(tuple(before.ids))
+        self.folder, self.counts = folder, before.counts
         with _disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            for name in names:
+            for name in before.ids:
                 self.path(name).write_bytes(b"")
+        for name in before.ids:
+            for ids in before.ids[name]:
+                self.keep(name, ids)
 
     def path(self, name: str) -> Path:
         return self.folder / f"{name}.ids"

@@ -8,8 +8,8 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,20 @@ from torch import nn
 
 from edgebert.console import Progress
 from edgebert.distillation import checkpoint
-from edgebert.distillation.batches import TrainingSet, collate, lengths_of, plan
+from edgebert.distillation.batches import (
+    TrainingSet,
+    collate,
+    collate_soft,
+    collate_targets,
+    lengths_of,
+    plan,
+    tokens_of,
+)
 from edgebert.distillation.optimizers import make_optimizers, schedule
 from edgebert.models.outputs import Outputs
 from edgebert.recipe import TrainingSection
+from edgebert.tasks.heads import Head
+from edgebert_runtime import outputs as runtime
 from edgebert_runtime.errors import EdgeBertError
 from edgebert_runtime.features import Features, Featurizer
 
@@ -35,7 +45,7 @@ class Progressing:
     """Where a run stands; everything here is in the checkpoint."""
 
     step: int = 0
-    best: float = -1.0
+    best: float = -math.inf
     best_step: int = 0
     bad_checks: int = 0
     seconds: float = 0.0
@@ -52,11 +62,11 @@ class Step(nn.Module):
         self.attentions = any("attentions" in o.needs for o in objectives.values())  # type: ignore[operator]
 
     def forward(
-        self, inputs: tuple[torch.Tensor, ...], teacher: Outputs | None, labels: torch.Tensor
+        self, inputs: tuple[torch.Tensor, ...], teacher: Outputs | None, gold: Mapping[str, torch.Tensor]
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Weighted loss (a scalar) and each objective's own value."""
         outputs = self.network.run(*inputs, attentions=self.attentions)  # type: ignore[operator]
-        parts = {name: objective(outputs, teacher, labels) for name, objective in self.objectives.items()}
+        parts = {name: objective(outputs, teacher, gold) for name, objective in self.objectives.items()}
         total = torch.stack([parts[name] * o.settings.weight for name, o in self.objectives.items()]).sum()  # type: ignore[union-attr]
         return total, {name: part.detach() for name, part in parts.items()}
 
@@ -96,33 +106,50 @@ def processes() -> Any:
 
 
 @torch.no_grad()
-def score_logits(
-    network: nn.Module, featurizer: Featurizer, features: Sequence[Features], description: str | None = None
-) -> np.ndarray:
-    """Logits of `features` in their order, float32 [n, classes], without dropout."""
+def score(
+    network: nn.Module,
+    featurizer: Featurizer,
+    heads: Sequence[Head],
+    features: Sequence[Features],
+    description: str | None = None,
+) -> runtime.Outputs:
+    """What the network answers to `features`, in their order, without dropout: float32, per-token heads cut to each
+    text's own tokens."""
     device = next(network.parameters()).device
     was_training = network.training
     network.eval()
     order = np.argsort(lengths_of(features), kind="stable")
-    rows: list[np.ndarray] = []
+    rows: dict[str, list[np.ndarray]] = {head.name: [np.zeros(0, np.float32)] * len(order) for head in heads}
     with Progress(len(order), description) if description else contextlib.nullcontext() as bar:
         for start in range(0, len(order), SCORE_BATCH):
-            chosen = [features[i] for i in order[start : start + SCORE_BATCH]]
+            places = order[start : start + SCORE_BATCH]
+            chosen = [features[i] for i in places]
             inputs = collate(chosen, featurizer.inputs, featurizer.min_length, device)
-            rows.append(network(*inputs)["logits"].float().cpu().numpy())
+            answers = network(*inputs)
+            for head in heads:
+                values = answers[head.name].float().cpu().numpy()
+                for row, place in enumerate(places):
+                    # A copy, or a text's few tokens would keep the whole padded batch in memory.
+                    rows[head.name][place] = (
+                        values[row, : tokens_of(chosen[row], featurizer.inputs)].copy()
+                        if head.per_token
+                        else values[row]
+                    )
             if bar is not None:
                 bar.update(len(chosen))
     network.train(was_training)
-    result = np.empty_like(np.concatenate(rows))
-    result[order] = np.concatenate(rows)
-    return result
+    return {
+        head.name: rows[head.name] if head.per_token else np.array(rows[head.name], np.float32).reshape(-1, head.width)
+        for head in sorted(heads, key=lambda head: head.name)
+    }
 
 
 class Trainer:
     """One run. `train` is the loop; the rest are its parts.
 
     Args:
-        teacher: runs along when an objective needs more than stored logits; its featurizer feeds it.
+        heads: what the network answers, and a teacher too.
+        teacher: runs along when an objective needs more than stored answers; its featurizer feeds it.
         check: the network's score on dev, higher is better.
     """
 
@@ -130,6 +157,7 @@ class Trainer:
         self,
         network: nn.Module,
         featurizer: Featurizer,
+        heads: Sequence[Head],
         data: TrainingSet,
         objectives: nn.ModuleDict,
         settings: TrainingSection,
@@ -139,7 +167,7 @@ class Trainer:
     ) -> None:
         self.accelerator = _accelerator(settings.precision, network)
         self.network, self.featurizer, self.data, self.settings, self.out = network, featurizer, data, settings, out
-        self.check, self.teacher = check, teacher
+        self.heads, self.check, self.teacher = heads, check, teacher
         step = Step(network, objectives)
         optimizers = make_optimizers(step, settings.learning_rate, settings.sparse_learning_rate, settings.weight_decay)
         prepared = self.accelerator.prepare(step, *optimizers)
@@ -196,12 +224,14 @@ class Trainer:
         return [*batches, *(batches[i % len(batches)] for i in range(missing))][rank::world][done:]
 
     def _one_step(self, batch: np.ndarray) -> tuple[float, dict[str, float]]:
-        device, data = self.accelerator.device, self.data
+        device = self.accelerator.device
         self._seed()
         self.step_module.train()
-        inputs = collate([data.features[i] for i in batch], self.featurizer.inputs, self.featurizer.min_length, device)
-        labels = torch.from_numpy(data.labels[batch]).to(device)
-        loss, parts = self.step_module(inputs, self._teacher_outputs(batch), labels)
+        features, targets = self.data.draw(batch, self.state.step, self.settings.seed)
+        inputs = collate(features, self.featurizer.inputs, self.featurizer.min_length, device)
+        length = inputs[0].shape[1] // self.featurizer.inputs[0].per_length
+        gold = collate_targets(targets, self.heads, length, device)
+        loss, parts = self.step_module(inputs, self._teacher_outputs(batch, features, length), gold)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise EdgeBertError(
@@ -227,18 +257,33 @@ class Trainer:
         sequence = np.random.SeedSequence((self.settings.seed, self.state.step, self.accelerator.process_index))
         torch.manual_seed(int(sequence.generate_state(1)[0]))
 
-    def _teacher_outputs(self, batch: np.ndarray) -> Outputs | None:
+    def _teacher_outputs(self, batch: np.ndarray, features: list[Features], length: int) -> Outputs | None:
+        """What the teacher, stored or running along, says of a batch whose features the student reads."""
         data, device = self.data, self.accelerator.device
-        if self.teacher is not None and data.teacher_features is not None:
+        if self.teacher is not None:
             network, featurizer = self.teacher
-            chosen = [data.teacher_features[i] for i in batch]
-            inputs = collate(chosen, featurizer.inputs, self.featurizer.min_length, device)
+            if data.teacher_features is not None:
+                features = [data.teacher_features[i] for i in batch]
+            inputs = collate(features, featurizer.inputs, featurizer.min_length, device)
             with torch.no_grad(), self.accelerator.autocast():
                 outputs: Outputs = network.run(*inputs, attentions=self._unwrapped().attentions)  # type: ignore[operator]
-            return outputs
-        if data.teacher_logits is not None:
-            return Outputs(torch.from_numpy(data.teacher_logits[batch]).to(device))
+            return outputs if data.units is None else self._at_units(outputs, [data.units[i] for i in batch])
+        if data.soft is not None:
+            return Outputs(collate_soft([data.soft[i] for i in batch], self.heads, length, device))
         return None
+
+    def _at_units(self, outputs: Outputs, units: Sequence[np.ndarray]) -> Outputs:
+        """The same, but for heads that name the class of each word nan at tokens that begin none."""
+        answers = dict(outputs.heads)
+        for head in self.heads:
+            if head.per_token and head.kind == "classes" and not head.tied:
+                other = torch.ones(answers[head.name].shape[:2], dtype=torch.bool)
+                for row, tokens in enumerate(units):
+                    other[row, tokens] = False
+                answers[head.name] = answers[head.name].masked_fill(
+                    other.unsqueeze(-1).to(self.accelerator.device), math.nan
+                )
+        return replace(outputs, heads=answers)
 
     def _unwrapped(self) -> Step:
         step = self.accelerator.unwrap_model(self.step_module)

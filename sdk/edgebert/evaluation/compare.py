@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from edgebert.evaluation.metrics import Ids, pair
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -32,23 +32,25 @@ class Flips:
         return asdict(self)
 
 
-def flips(first: Ids, second: Ids, gold: Ids) -> Flips:
-    """Compare the answers of two models, class ids [n] each, with the gold ids [n].
+def flips(was: np.ndarray, now: np.ndarray, changed: np.ndarray) -> Flips:
+    """Compare two models on the same rows; bool [n] each.
 
+    Args:
+        was, now: whether the first and the second model answer each row rightly.
+        changed: whether their answers differ.
     Raises:
         ValueError: the lists differ in length or are empty.
     """
-    before, truth = pair(first, gold)
-    after, truth = pair(second, gold)
-    was, now = before == truth, after == truth
+    if not len(was) or not len(was) == len(now) == len(changed):
+        raise ValueError(f"expected three lists of the same length, not {len(was)}, {len(now)} and {len(changed)}")
     lost, gained = int((was & ~now).sum()), int((~was & now).sum())
     return Flips(
-        n=len(truth),
+        n=len(was),
         both_right=int((was & now).sum()),
         lost=lost,
         gained=gained,
         both_wrong=int((~was & ~now).sum()),
-        changed=int((before != after).sum()),
+        changed=int(changed.sum()),
         p_value=mcnemar_p(lost, gained),
     )
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from edgebert.evaluation.metrics import Ids, accuracy
 
+def label_loyalty(teacher: Sequence[object], student: Sequence[object]) -> float:
+    """The fraction (0..1) of rows on which the student answers what the teacher answers.
 
-def label_loyalty(teacher: Ids, student: Ids) -> float:
-    """The fraction (0..1) of rows on which the student answers what the teacher answers; class ids [n] each."""
-    return accuracy(student, teacher)
+    Raises:
+        ValueError: the lists differ in length or are empty.
+    """
+    if not len(teacher) or len(teacher) != len(student):
+        raise ValueError(f"expected two lists of the same length, not {len(teacher)} and {len(student)}")
+    return sum(bool(ours == theirs) for ours, theirs in zip(student, teacher, strict=True)) / len(teacher)
 
 
 def probability_loyalty(teacher: np.ndarray, student: np.ndarray) -> float:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from edgebert.tasks.heads import Head
 from edgebert_runtime.errors import choose, resolve
 from edgebert_runtime.features import Featurizer, Text
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 STUDENTS: dict[str, str] = {
     "ngram": "edgebert.models.ngram_student:FAMILY",
+    "bilstm": "edgebert.models.bilstm_student:FAMILY",
     "mobilebert-mini": "edgebert.models.mobilebert_student:MINI",
     "mobilebert-tiny": "edgebert.models.mobilebert_student:TINY",
     "mobilebert": "edgebert.models.mobilebert_student:BASE",
@@ -28,12 +30,13 @@ class Context:
 
     Attributes:
         reader: the teacher's featurizer.
+        heads: what the student must answer.
         texts: starts a new pass over the train and unlabelled texts.
     """
 
     teacher: Teacher
     reader: Featurizer
-    classes: int
+    heads: tuple[Head, ...]
     pair: bool
     max_length: int
     texts: Callable[[], Iterator[Text]]
@@ -55,7 +58,10 @@ class Family:
     Attributes:
         options: pydantic model of what a recipe may say under `student`.
         build: a fresh student, started from the teacher.
-        load: the network again, from `Student.config`, its featurizer and the number of classes (weights come after).
+        load: the network again, from `Student.config`, its featurizer and its heads (weights come after).
+        gives: what it can answer for, of what a task may need (`Task.needs`): "text" (one answer for a text), "tokens"
+            (one for each token), "pairs" (one for two texts), "vocabulary" (its tokens are those of a word-piece
+            vocabulary).
         training: this student's defaults for the recipe's `training` section.
         objectives: its default distillation objectives, name to options.
         buckets: input lengths for the formats that have no dynamic length (those under the maximum are used).
@@ -63,7 +69,8 @@ class Family:
 
     options: type[Any]
     build: Callable[[Any, Context], Student]
-    load: Callable[[Mapping[str, Any], Featurizer, int], nn.Module]
+    load: Callable[[Mapping[str, Any], Featurizer, Sequence[Head]], nn.Module]
+    gives: frozenset[str]
     training: Mapping[str, Any] = field(default_factory=dict)
     objectives: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     buckets: tuple[int, ...] = (32, 64, 128, 256, 512)

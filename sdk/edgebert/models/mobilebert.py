@@ -7,12 +7,15 @@ widens the result back. Normalisation is NoNorm, an element-wise scale and shift
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from edgebert.models.outputs import Outputs, masked_mean
+from edgebert.models.heads import Heads, initialise
+from edgebert.models.outputs import Outputs
+from edgebert.tasks.heads import Head
 
 
 @dataclass(frozen=True)
@@ -181,15 +184,16 @@ class Block(nn.Module):
 
 
 class MobileBert(nn.Module):
-    """MobileBERT encoder, masked mean pooling and a linear classifier."""
+    """MobileBERT encoder and its heads."""
 
-    def __init__(self, config: MobileBertConfig, classes: int) -> None:
+    def __init__(self, config: MobileBertConfig, heads: Sequence[Head]) -> None:
         super().__init__()
         self.config = config
         self.embeddings = Embeddings(config)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
-        self.classifier = nn.Linear(config.hidden, classes)
-        self.apply(_initialise)
+        self.heads = Heads(heads, config.hidden, self.embeddings.words)
+        self.apply(initialise)
+        self.heads.start(self.embeddings.words)
 
     def run(
         self,
@@ -208,20 +212,10 @@ class MobileBert(nn.Module):
             hidden.append(states)
             if attentions:
                 maps.append(probabilities)
-        logits = self.classifier(masked_mean(states, attention_mask))
-        return Outputs(logits, tuple(hidden), tuple(maps), attention_mask)
+        return Outputs(self.heads(states, attention_mask), tuple(hidden), tuple(maps), attention_mask)
 
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None = None
     ) -> dict[str, torch.Tensor]:
-        """The graph that is exported: ids [batch, seq] to `{"logits": [batch, classes]}`."""
-        return {"logits": self.run(input_ids, attention_mask, token_type_ids).logits}
-
-
-def _initialise(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear | nn.Embedding):
-        nn.init.normal_(module.weight, std=0.02)
-    if isinstance(module, nn.Linear):
-        nn.init.zeros_(module.bias)
-    if isinstance(module, nn.Embedding) and module.padding_idx is not None:
-        nn.init.zeros_(module.weight[module.padding_idx])
+        """The graph that is exported: ids [batch, seq] to the answer of each head (see `Outputs.heads`)."""
+        return dict(self.run(input_ids, attention_mask, token_type_ids).heads)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from edgebert.models import Context, Family, Student
 from edgebert.models.mobilebert import PRESETS, MobileBert, MobileBertConfig
 from edgebert.models.teacher import Teacher
 from edgebert.recipe import Section
+from edgebert.tasks.heads import Head
 from edgebert_runtime.errors import UsageError
 from edgebert_runtime.features import Featurizer, WordPiece
 
@@ -32,18 +33,22 @@ class Options(Section):
     layers: int | None = Field(None, ge=1)
     attention_dropout: float | None = Field(None, ge=0, lt=1)
     start_from_teacher: bool = True
+    start_from: str | None = Field(None, description="a run of a student with these sizes: its weights, but the heads")
 
 
 def build(preset: MobileBertConfig, options: Options, context: Context) -> Student:
-    """A fresh network with the teacher's vocabulary, and its embeddings where sizes allow.
+    """A network with the teacher's vocabulary, started from another run, or from the teacher's embeddings.
 
     Raises:
-        UsageError: sizes that do not fit each other, or a teacher without a WordPiece vocabulary.
+        UsageError: sizes that do not fit each other or the run to start from, or a teacher without a WordPiece
+            vocabulary.
+        EdgeBertError: there is no such run, or it is damaged.
     """
     reader = context.reader
     if not isinstance(reader, WordPiece):
-        raise UsageError("a mobilebert student needs a teacher with a WordPiece vocabulary; take --student ngram.")
-    wanted = options.model_dump(exclude_none=True, exclude={"start_from_teacher"})
+        other = "another teacher" if any(head.per_token for head in context.heads) else "--student ngram"
+        raise UsageError(f"a mobilebert student needs a teacher with a WordPiece vocabulary; take {other}.")
+    wanted = options.model_dump(exclude_none=True, exclude={"start_from_teacher", "start_from"})
     config = replace(preset, vocabulary=len(reader.vocabulary), **wanted)
     if config.bottleneck % config.heads:
         raise UsageError(f"student: bottleneck {config.bottleneck} is not a multiple of heads {config.heads}.")
@@ -54,16 +59,52 @@ def build(preset: MobileBertConfig, options: Options, context: Context) -> Stude
     featurizer = WordPiece(
         reader.vocabulary, reader.lowercase, context.max_length, context.pair, MIN_LENGTH, reader.strip_accents
     )
-    network = MobileBert(config, context.classes)
-    if options.start_from_teacher:
+    network = MobileBert(config, context.heads)
+    if options.start_from is not None:
+        start_from(network, featurizer, options.start_from)
+    elif options.start_from_teacher:
         start_embeddings(network, context.teacher)
     return Student(network, featurizer, asdict(config))
 
 
-def load(config: Mapping[str, Any], featurizer: Featurizer, classes: int) -> MobileBert:
+def load(config: Mapping[str, Any], featurizer: Featurizer, heads: Sequence[Head]) -> MobileBert:
     """See `Family.load`."""
     known = {field.name for field in fields(MobileBertConfig)}
-    return MobileBert(MobileBertConfig(**{k: v for k, v in config.items() if k in known}), classes)
+    return MobileBert(MobileBertConfig(**{k: v for k, v in config.items() if k in known}), heads)
+
+
+def start_from(network: MobileBert, featurizer: WordPiece, folder: str) -> None:
+    """Take over every weight but the heads' from the run in `folder`, such as one that learned masked-lm.
+
+    Raises:
+        UsageError: it is no mobilebert student, or its sizes or its vocabulary are others.
+        EdgeBertError: there is no such run, or it is damaged.
+    """
+    from edgebert.run import load_run
+
+    run = load_run(folder)
+    before, reader = run.module, run.featurizer
+    if not isinstance(before, MobileBert) or not isinstance(reader, WordPiece):
+        raise UsageError(f"the run {folder} is no mobilebert student, and student.start_from wants one.")
+    for field in fields(MobileBertConfig):
+        theirs, ours = getattr(before.config, field.name), getattr(network.config, field.name)
+        if theirs != ours and field.name not in ("vocabulary", "attention_dropout"):
+            raise UsageError(
+                f"the run {folder} was made with {field.name} {theirs} and this student has {ours}; "
+                "give the same sizes."
+            )
+    if _words(reader) != _words(featurizer):
+        raise UsageError(
+            f"the run {folder} has another vocabulary than the teacher; take a teacher that reads the same words."
+        )
+    weights = {name: value for name, value in before.state_dict().items() if not name.startswith("heads.")}
+    network.load_state_dict(weights, strict=False)
+    network.heads.start(network.embeddings.words)
+
+
+def _words(reader: WordPiece) -> tuple[object, ...]:
+    accents = reader.lowercase if reader.strip_accents is None else reader.strip_accents
+    return reader.vocabulary, reader.lowercase, accents
 
 
 @torch.no_grad()
@@ -71,8 +112,8 @@ def start_embeddings(network: MobileBert, teacher: Teacher) -> None:
     """Copy what the teacher knows of words.
 
     Its word table is cut to the student's width by a truncated SVD; the trigram's middle third starts as the way back,
-    its bias as the mean word. Positions, token types and (where widths agree) the classifier are copied. The NoNorm
-    takes the teacher's layer norm with its variance frozen at the vocabulary's average.
+    its bias as the mean word. Positions, token types and (where sizes agree) the heads are copied. The NoNorm takes
+    the teacher's layer norm with its variance frozen at the vocabulary's average.
     """
     source = getattr(teacher.base, "embeddings", None)
     table = getattr(getattr(source, "word_embeddings", None), "weight", None)
@@ -103,8 +144,15 @@ def start_embeddings(network: MobileBert, teacher: Teacher) -> None:
         centre, spread = table.mean(), table.std(dim=1).mean()
         ours.norm.weight[:wide] = norm.weight[:wide] / spread
         ours.norm.bias[:wide] = norm.bias[:wide] - norm.weight[:wide] * centre / spread
-    if teacher.classifier is not None and teacher.classifier.weight.shape == network.classifier.weight.shape:
-        network.classifier.load_state_dict(teacher.classifier.state_dict())
+    network.heads.start(ours.words)
+    for name, layer in network.heads.items():
+        given = teacher.heads[name].state_dict() if name in teacher.heads else {}
+        if _shapes(given) == _shapes(layer.state_dict()):
+            layer.load_state_dict(given)
+
+
+def _shapes(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in state.items()}
 
 
 def _family(name: str, **training: Any) -> Family:
@@ -113,6 +161,7 @@ def _family(name: str, **training: Any) -> Family:
         options=Options,
         build=lambda options, context: build(preset, options, context),
         load=load,
+        gives=frozenset({"text", "tokens", "pairs", "vocabulary"}),
         training={"epochs": 3, "batch_size": 64, "max_length": 128, **training},
         objectives={
             "logits": {"weight": 0.7, "temperature": 2.0},

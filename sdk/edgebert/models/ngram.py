@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from edgebert.models.outputs import Outputs
+from edgebert.tasks.heads import Head
 from edgebert_runtime.ngrams import CHARACTERS_PER_WORD
 
 
@@ -24,7 +25,7 @@ class NgramConfig:
 
     Attributes:
         rows, widths: of each channel's table, row 0 (padding) included.
-        hidden: width of the hidden layer; 0 for a linear classifier alone.
+        hidden: width of the hidden layer; 0 for a linear layer alone.
         pair: two texts, joined as [a, b, a * b, |a - b|].
         pooling: `sqrt` (sum / sqrt(n)) or `mean`, as in the paper.
         single: the channel of single words, if there is one.
@@ -45,19 +46,26 @@ class NgramConfig:
 
 
 class NgramNet(nn.Module):
-    """Tables, pooling, a linear classifier and (optionally) a hidden layer beside it."""
+    """Tables, pooling, a linear layer and (optionally) a hidden layer beside it: one head, with a row for each text.
 
-    def __init__(self, config: NgramConfig, classes: int) -> None:
+    Raises:
+        ValueError: other heads than one a text.
+    """
+
+    def __init__(self, config: NgramConfig, heads: Sequence[Head]) -> None:
         super().__init__()
+        if len(heads) != 1 or heads[0].per_token:
+            raise ValueError("an n-gram network has one head, and it answers for whole texts")
+        (self.head,) = heads
         self.config = config
         self.tables = nn.ModuleList(
             nn.Embedding(rows, width, padding_idx=0, sparse=True, _weight=torch.zeros(rows, width))
             for rows, width in zip(config.rows, config.widths, strict=True)
         )
         width = sum(config.widths) * (4 if config.pair else 1)
-        self.linear = nn.Linear(width, classes)
+        self.linear = nn.Linear(width, self.head.width)
         self.hidden = nn.Linear(width, config.hidden) if config.hidden else None
-        self.output = nn.Linear(config.hidden, classes, bias=False) if config.hidden else None
+        self.output = nn.Linear(config.hidden, self.head.width, bias=False) if config.hidden else None
         self.dropout = nn.Dropout(config.dropout)
         words = config.rows[config.single] if config.single is not None else 0
         for index in config.spelled:
@@ -86,18 +94,18 @@ class NgramNet(nn.Module):
         return torch.cat([self._pool(table, ids) for table, ids in zip(self.tables, inputs, strict=True)], dim=1)
 
     def run(self, *inputs: torch.Tensor, attentions: bool = False) -> Outputs:
-        """Forward pass; there are no positions, so `Outputs` holds logits only."""
+        """Forward pass; there are no positions, so `Outputs` holds the head's answer alone."""
         channels = len(self.tables)
         vector = self.vector(inputs[:channels])
         if self.config.pair:
             other = self.vector(inputs[channels:])
             vector = torch.cat([vector, other, vector * other, (vector - other).abs()], dim=1)
         vector = self.dropout(vector)
-        logits = self.linear(vector)
+        answer = self.linear(vector)
         if self.hidden is not None and self.output is not None:
-            logits = logits + self.output(self.dropout(torch.relu(self.hidden(vector))))
-        return Outputs(logits)
+            answer = answer + self.output(self.dropout(torch.relu(self.hidden(vector))))
+        return Outputs({self.head.name: answer})
 
     def forward(self, *inputs: torch.Tensor) -> dict[str, torch.Tensor]:
-        """The graph that is exported: ids of each channel to `{"logits": [batch, classes]}`."""
-        return {"logits": self.run(*inputs).logits}
+        """The graph that is exported: ids of each channel to the answer of its head, [batch, width]."""
+        return dict(self.run(*inputs).heads)

@@ -19,6 +19,7 @@ from edgebert.models import Context, Family, Student
 from edgebert.models.ngram import NgramConfig, NgramNet
 from edgebert.models.outputs import masked_mean
 from edgebert.recipe import Section
+from edgebert.tasks.heads import Head
 from edgebert_runtime.errors import UsageError
 from edgebert_runtime.features import Featurizer, Text
 from edgebert_runtime.ngrams import (
@@ -87,7 +88,7 @@ def build(options: Options, context: Context) -> Student:
         single=single,
         spelled=characters if single is not None else (),
     )
-    network = NgramNet(config, context.classes)
+    network = NgramNet(config, context.heads)
     if single is not None:
         words = find_words(featurizer, single, context.texts())
         for index in config.spelled:
@@ -97,10 +98,10 @@ def build(options: Options, context: Context) -> Student:
     return Student(network, featurizer, asdict(config))
 
 
-def load(config: Mapping[str, Any], featurizer: Featurizer, classes: int) -> NgramNet:
+def load(config: Mapping[str, Any], featurizer: Featurizer, heads: Sequence[Head]) -> NgramNet:
     """See `Family.load`."""
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
-    return NgramNet(NgramConfig(**values), classes)
+    return NgramNet(NgramConfig(**values), heads)
 
 
 def single_texts(texts: Iterable[Text]) -> Iterator[str]:
@@ -212,6 +213,7 @@ FAMILY = Family(
     options=Options,
     build=build,
     load=load,
+    gives=frozenset({"text", "pairs"}),
     training={
         "epochs": 5,
         "batch_size": 64,

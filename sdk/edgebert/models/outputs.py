@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -12,13 +13,13 @@ class Outputs:
     """One forward pass.
 
     Attributes:
-        logits: [batch, classes].
+        heads: what each head answers, by name: [batch, width], or [batch, seq, width] with a row for each token.
         hidden: the embedding output and each layer's, [batch, seq, hidden]; empty where a network has none.
         attentions: each layer's probabilities, [batch, heads, seq, seq]; empty unless asked for.
         mask: 1 for real positions, [batch, seq]; None where there are no positions.
     """
 
-    logits: torch.Tensor
+    heads: Mapping[str, torch.Tensor]
     hidden: tuple[torch.Tensor, ...] = ()
     attentions: tuple[torch.Tensor, ...] = ()
     mask: torch.Tensor | None = None

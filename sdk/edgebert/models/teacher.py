@@ -1,4 +1,4 @@
-"""The teacher: any Hugging Face encoder with masked mean pooling and a linear head, or a ready classifier.
+"""The teacher: any Hugging Face encoder with heads of ours on top, or a Hugging Face model with its own head.
 
 This is the one place that touches `transformers` models and tokenizers.
 """
@@ -10,6 +10,7 @@ import inspect
 import json
 import logging
 import os
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from edgebert.models.outputs import Outputs, masked_mean
+from edgebert.models.heads import Heads, initialise
+from edgebert.models.outputs import Outputs
+from edgebert.tasks.heads import Head
 from edgebert_runtime.errors import EdgeBertError, UsageError, require
 from edgebert_runtime.features import Features, Featurizer, InputSpec, Text, WordPiece, split_pair
 
@@ -36,19 +39,22 @@ UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportErro
 
 
 class Teacher(nn.Module):
-    """A Hugging Face encoder, dropout and a linear classifier on the masked mean of its last layer.
+    """A Hugging Face encoder and, behind dropout, the heads; a `vector` is the masked mean of its last layer itself.
 
-    With `head=False` the model is a Hugging Face classifier already and its own logits are used.
+    With `own=True` the model has a head already (see `edgebert.models.hugging_face`): there are no layers of ours, and
+    its answer goes by the name of the first of `heads`.
     """
 
-    def __init__(self, encoder: nn.Module, classes: int, head: bool = True, dropout: float = 0.1) -> None:
+    def __init__(self, encoder: Any, heads: Sequence[Head], own: bool = False, dropout: float = 0.1) -> None:
         super().__init__()
         self.encoder = encoder
-        self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(int(encoder.config.hidden_size), classes) if head else None  # type: ignore[union-attr,arg-type]
-        if self.classifier is not None:
-            nn.init.normal_(self.classifier.weight, std=0.02)
-            nn.init.zeros_(self.classifier.bias)
+        self.own = heads[0].name if own else None
+        hidden = 0 if own else int(encoder.config.hidden_size)
+        table = encoder.get_input_embeddings() if any(head.tied for head in heads) and not own else None
+        self.heads = Heads(() if own else heads, hidden, table, dropout, own_vectors=True)
+        self.heads.apply(initialise)
+        if table is not None:
+            self.heads.start(table)
         self._takes_types = "token_type_ids" in inspect.signature(encoder.forward).parameters
 
     def run(
@@ -67,26 +73,28 @@ class Teacher(nn.Module):
             output_attentions=attentions,
             **extra,
         )
-        if self.classifier is None:
-            logits = result.logits
+        if self.own is None:
+            answers = self.heads(result.hidden_states[-1], attention_mask)
+        elif "start_logits" in result:
+            answers = {self.own: torch.stack([result.start_logits, result.end_logits], dim=-1)}
         else:
-            logits = self.classifier(self.dropout(masked_mean(result.hidden_states[-1], attention_mask)))
-        return Outputs(logits, tuple(result.hidden_states), tuple(result.attentions or ()), attention_mask)
+            answers = {self.own: result.logits}
+        return Outputs(answers, tuple(result.hidden_states), tuple(result.attentions or ()), attention_mask)
 
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None = None
     ) -> dict[str, torch.Tensor]:
-        """The graph that is exported: ids [batch, seq] to `{"logits": [batch, classes]}`."""
-        return {"logits": self.run(input_ids, attention_mask, token_type_ids).logits}
+        """The graph that is exported: ids [batch, seq] to the answer of each head (see `Outputs.heads`)."""
+        return dict(self.run(input_ids, attention_mask, token_type_ids).heads)
 
     def eager(self) -> Teacher:
         """Compute attention step by step, which is what returns attention maps."""
-        self.encoder.set_attn_implementation("eager")  # type: ignore[operator]
+        self.encoder.set_attn_implementation("eager")
         return self
 
     @property
     def base(self) -> Any:
-        """The encoder proper, also inside a Hugging Face classifier."""
+        """The encoder proper, also inside a Hugging Face model with a head."""
         return getattr(self.encoder, str(self.encoder.base_model_prefix), self.encoder)
 
 
@@ -121,6 +129,38 @@ class HuggingFaceFeaturizer:
         names = [spec.name for spec in self.inputs]
         return [{name: np.asarray(encoded[name][i], np.int32) for name in names} for i in range(len(texts))]
 
+    def spans(self, text: Text, cut: bool = True) -> np.ndarray:
+        """See `Featurizer.spans`. A token of white space alone counts as none, as [CLS] does.
+
+        The white space around a word, which byte pairs and SentencePiece put into its tokens, is left out; and words
+        also begin at white space and on both sides of punctuation, as WordPiece's do, where a token begins there.
+        """
+        first, second = split_pair(text, self.pair)
+        halves = [first] if second is None else [first, second]
+        if cut and self.pair:
+            halves = self._shorten(halves)
+        options = {"truncation": cut, "max_length": self.max_length if cut else None}
+        encoded = self.tokenizer(*([half] for half in halves), return_offsets_mapping=True, **options)
+        spans = np.zeros((len(encoded["offset_mapping"][0]), 4), np.int32)
+        spans[:, :2] = -1
+        last, number = (-1, -1, 0, 0), 0  # the half, the tokenizer's own word, start and end of the token before
+        places = zip(encoded.sequence_ids(0), encoded.word_ids(0), encoded["offset_mapping"][0], strict=True)
+        for row, (half, word, (start, end)) in enumerate(places):
+            content = halves[half or 0]
+            while start < end and content[start].isspace():
+                start += 1
+            while start < end and content[end - 1].isspace():
+                end -= 1
+            if half is None or start == end:
+                continue
+            if half != last[0]:
+                number = 0
+            elif word != last[1] or (start > last[2] and _parted(content[min(last[3] - 1, start) : start + 1])):
+                number += 1
+            spans[row] = half, number, start, end
+            last = half, word, start, end
+        return spans
+
     def _shorten(self, texts: list[str]) -> list[str]:
         """Each text up to twice as many tokens as a pair may take.
 
@@ -130,6 +170,14 @@ class HuggingFaceFeaturizer:
         options = {"truncation": True, "max_length": 2 * self.max_length, "add_special_tokens": False}
         spans = self.tokenizer(texts, return_offsets_mapping=True, **options)["offset_mapping"]
         return [text[: span[-1][1]] if span else "" for text, span in zip(texts, spans, strict=True)]
+
+
+def _parted(between: str) -> bool:
+    """Whether a word begins at the last of these characters; the first is the end of the token before."""
+    ends = (between[0], between[-1])
+    return any(map(str.isspace, between)) or any(
+        unicodedata.category(sign)[0] == "P" or (sign.isascii() and not sign.isalnum()) for sign in ends
+    )
 
 
 def locate(model: str | Path) -> str:
@@ -161,8 +209,8 @@ def quiet_transformers() -> Iterator[Any]:
     yield transformers
 
 
-def load_encoder(model: str | Path, classes: int | None = None) -> Any:
-    """A Hugging Face encoder from a folder or the hub; with `classes`, the stored classifier with its own head.
+def load_encoder(model: str | Path, auto: str = "AutoModel") -> Any:
+    """A Hugging Face encoder from a folder or the hub; `Ready.auto` as `auto` loads it with its own head.
 
     Raises:
         EdgeBertError: not found, not a model, or not an encoder.
@@ -170,7 +218,7 @@ def load_encoder(model: str | Path, classes: int | None = None) -> Any:
     place = locate(model)
     local = Path(place).is_dir()
     with quiet_transformers() as transformers:
-        kind = transformers.AutoModel if classes is None else transformers.AutoModelForSequenceClassification
+        kind = getattr(transformers, auto)
         try:
             config = transformers.AutoConfig.from_pretrained(place, local_files_only=local)
             for name in ATTENTION_DROPOUT:

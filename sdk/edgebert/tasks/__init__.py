@@ -1,40 +1,27 @@
-"""What is asked of a model. A new task is a new file here and one line in `TASKS`."""
+"""What is asked of a model. A new task is a new file here, one line in `TASKS`, and a decoder in the runtime."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Protocol, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, cast
 
-import numpy as np
-
-from edgebert.data.readers import Row
 from edgebert_runtime.errors import choose, resolve
 
-# Task name -> "module:object", loaded when it is asked for.
+if TYPE_CHECKING:
+    from edgebert.data.columns import Columns
+    from edgebert.tasks.base import Task
+
+# Task name -> "module:object", loaded when it is asked for. A task is guessed in this order.
 TASKS: dict[str, str] = {
+    "intent-slots": "edgebert.tasks.intent_slots:INTENT_SLOTS",
+    "token-classification": "edgebert.tasks.token_classification:TOKEN_CLASSIFICATION",
+    "question-answering": "edgebert.tasks.question_answering:QUESTION_ANSWERING",
+    "multi-label": "edgebert.tasks.multi_label:MULTI_LABEL",
+    "regression": "edgebert.tasks.regression:REGRESSION",
     "classification": "edgebert.tasks.classification:CLASSIFICATION",
+    "embedding": "edgebert.tasks.embedding:EMBEDDING",
+    "masked-lm": "edgebert.tasks.masked_lm:MASKED_LM",
 }
-
-
-class Task(Protocol):
-    """What the rest of the workstation needs to know of a task."""
-
-    @property
-    def name(self) -> str:
-        """The key in `TASKS`, and "task" in a manifest."""
-
-    @property
-    def metric(self) -> str:
-        """The key of `metrics` that decides: early stopping, retention, `--max-drop`. Higher is better, 0..1."""
-
-    def labels_from(self, rows: Iterable[Row]) -> tuple[str, ...]:
-        """The labels that train data holds, in the order of the logits."""
-
-    def encode(self, rows: Iterable[Row], labels: Sequence[str]) -> list[int]:
-        """The label of each row as an index in `labels`."""
-
-    def metrics(self, logits: np.ndarray, gold: Sequence[int] | np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
-        """Logits [n, len(labels)] and gold indices [n] -> the task's numbers, ready for JSON."""
 
 
 def get_task(name: str) -> Task:
@@ -43,4 +30,13 @@ def get_task(name: str) -> Task:
     Raises:
         UsageError: there is none; the message lists those there are.
     """
-    return cast(Task, resolve(TASKS[choose("task", name, TASKS)]))
+    return cast("Task", resolve(TASKS[choose("task", name, TASKS)]))
+
+
+def guess_task(records: Sequence[Mapping[str, object]], columns: Columns) -> tuple[Task, str]:
+    """The first task that recognises the first records of train, and why; classification where none does."""
+    for name in TASKS:
+        task = get_task(name)
+        if reason := task.recognises(records, columns):
+            return task, reason
+    return get_task("classification"), ""

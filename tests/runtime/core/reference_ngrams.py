@@ -23,7 +23,7 @@ MULTIPLIER = 0x9E3779B97F4A7C15
 
 TABLES = Path(__file__).resolve().parents[3] / "runtime" / "core" / "src" / "unicode_tables.c"
 BLOCK = 64
-IDEOGRAPH, LONG_LOWER, WORD, SPACE = 4, 64, 128, 256  # flags of unicode.h
+IDEOGRAPH, MARK, LONG_LOWER, WORD, SPACE = 4, 16, 64, 128, 256  # flags of unicode.h
 LAST_OF_SEQUENCE = 1 << 31
 APOSTROPHES = (0x27, 0x2019)
 
@@ -122,6 +122,30 @@ def words(content: bytes) -> list[Word]:
     return found
 
 
+# How a word is written: letters (L in upper case), digits; what is neither is left out.
+SHAPES = (
+    ("l+", 1),
+    ("Ll*", 2),
+    ("LL+", 3),
+    ("[lL]+", 4),
+    ("d+", 5),
+    ("[lLd]+", 6),
+    ("", 7),
+)
+
+
+def shape(content: bytes) -> int:
+    """The shape of the word that these bytes are."""
+    written = ""
+    for point, _, _ in decode(content):
+        flags = records()[point][1]
+        if chr(point) in "0123456789":
+            written += "d"
+        elif flags & WORD and not flags & MARK and chr(point) != "_":
+            written += "l" if lower(point) == [point] else "L"
+    return next(number for pattern, number in SHAPES if re.fullmatch(pattern, written))
+
+
 # ---- hashes
 
 
@@ -209,6 +233,15 @@ class Vocabulary:
         found = []
         for group in by_word(channel.kind, channel.low, channel.high, self.max_length, content):
             found.append([row for row in map(channel.row, group) if row][:most])
+        return found
+
+    def words(self, single: int, characters: int, content: bytes) -> list[list[int]]:
+        """Start, end, row, 12 rows of characters and shape of each of the first `max_length` words."""
+        known = self.ids_by_word(single, content), self.ids_by_word(characters, content)
+        found = []
+        for word, row, spelled in zip(words(content)[: self.max_length], *known, strict=True):
+            filled = [*spelled, *[0] * (CHARACTERS_PER_WORD - len(spelled))]
+            found.append([word.start, word.end, *(row or [0]), *filled, shape(content[word.start : word.end])])
         return found
 
     def ids(self, index: int, content: bytes) -> list[int]:

@@ -234,7 +234,7 @@ class Reference:
         self.api = ctypes.CDLL(str(library))
         for name in ("eb_wordpiece_size", "eb_model_size", "eb_model_scratch", "eb_ngrams_size"):
             getattr(self.api, name).restype = ctypes.c_size_t
-        for name in ("eb_wordpiece_tokens", "eb_wordpiece_ids", "eb_ngrams_ids"):
+        for name in ("eb_wordpiece_tokens", "eb_wordpiece_ids", "eb_ngrams_ids", "eb_ngrams_words"):
             getattr(self.api, name).restype = ctypes.c_int64
         self.files, self.text, self.kept = files, TEXT.encode(), []
 
@@ -283,6 +283,16 @@ class Reference:
         size = ctypes.c_size_t(len(self.text))
         return list(ids[: self.api.eb_ngrams_ids(ngrams, channel, self.text, size, ids, ctypes.c_size_t(1000))])
 
+    def words(self) -> list[int]:
+        ngrams, out, size = (
+            self.open("ngrams", "ngrams.bin"),
+            (ctypes.c_int32 * 1600)(),
+            ctypes.c_size_t(len(self.text)),
+        )
+        count = self.api.eb_ngrams_words(ngrams, 0, 2, self.text, size, out, ctypes.c_size_t(100))
+        self.api.eb_words_convert(self.text, size, out, ctypes.c_size_t(count), 2)
+        return list(out[: 16 * count])
+
 
 def test_java_sees_what_c_sees(builds: Builds, files: Path, tmp_path: Path) -> None:
     """Every JNI function, with HotSpot's own checks on; Smoke.java also tries what must be refused."""
@@ -298,11 +308,12 @@ def test_java_sees_what_c_sees(builds: Builds, files: Path, tmp_path: Path) -> N
     lines = dict(re.findall(r"^([a-z ]+?)(?: \d+)* (\[.*\])$", out, flags=re.MULTILINE))
     rows = [json.loads(found) for found in re.findall(r"^rows \d+ (\[.*\])$", out, flags=re.MULTILINE)]
     reference = Reference(builds.library, files)
-    assert out.splitlines()[0].startswith("core 1 ") and out.splitlines()[-1] == "done"
+    assert out.splitlines()[0].startswith("core 2 ") and out.splitlines()[-1] == "done"
     assert json.loads(lines["ids"]) == reference.ids(pair=False)
     assert json.loads(lines["pair ids"]) == reference.ids(pair=True)
     assert json.loads(lines["tokens"]) == reference.tokens()
     assert json.loads(lines["logits"]) == reference.logits()
     assert rows == [reference.rows(channel) for channel in range(3)] and all(rows)
+    assert json.loads(lines["words"]) == reference.words() and any(reference.words()[2::16])
     assert json.loads(lines["place"])[1] == 3000
     assert struct.unpack("<f", struct.pack("<i", reference.logits()[0]))[0] != 0

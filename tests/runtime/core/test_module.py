@@ -40,6 +40,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "hashes": lambda texts: _core.ngram_hashes(CHARACTERS, 1, 3, 50, texts),
     "words": _core.ngram_words,
     "rows": lambda texts: NGRAMS.ids(1, texts),
+    "words with rows": lambda texts: NGRAMS.words(0, 1, 50, texts),
     "logits": lambda texts: SINGLE.logits(texts, None),
     "pieces": lambda texts: PIECES.ids(texts, None, 16),
     "logits of first": lambda texts: PAIRED.logits(texts, ["b"] * count(texts)),
@@ -318,3 +319,22 @@ def test_a_list_that_another_thread_empties() -> None:
     finally:
         stop.set()
         thread.join()
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    logits=st.lists(st.lists(st.floats(-50, 50), min_size=3, max_size=3), max_size=4),
+    temperature=st.floats(0.05, 20),
+)
+def test_softmax_at_a_temperature(logits: list[list[float]], temperature: float) -> None:
+    rows = np.array(logits, np.float64).reshape(-1, 3)
+    found = np.array(_core.softmax(rows.data, 3, temperature)).reshape(-1, 3)
+    powers = np.exp((rows - rows.max(1, keepdims=True, initial=-np.inf)) / temperature)
+    assert np.allclose(found, powers / powers.sum(1, keepdims=True), atol=1e-12)
+    assert _core.softmax(rows.data, 3, 1.0) == _core.softmax(rows.data, 3)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
+def test_a_temperature_that_makes_no_sense(temperature: float) -> None:
+    with pytest.raises(ValueError, match="makes no sense"):
+        _core.softmax(np.zeros(3).data, 3, temperature)

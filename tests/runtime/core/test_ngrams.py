@@ -294,6 +294,101 @@ def test_a_channel_that_is_not_there() -> None:
             ngrams.ids(channel, ["a"])
 
 
+# ---- words with rows
+
+
+SINGLE, SPELLED = (WORDS, 1, 1), (CHARACTERS, 2, 4)
+
+
+def described(table: bytes, *contents: bytes, max_length: int = LONG, unit: int = 0) -> list[list[list[int]]]:
+    """Of each text its words, 16 numbers each."""
+    entries, offsets = _core.Ngrams(table).words(0, 1, max_length, arrow(list(contents)), unit)
+    rows = np.frombuffer(entries, np.int32).reshape(-1, 16).tolist()
+    return [rows[start:end] for start, end in pairwise(np.frombuffer(offsets, np.int64).tolist())]
+
+
+def table_of(*contents: bytes, keep: int = 1) -> bytes:
+    """Single words and characters of these texts, all or some."""
+    known = [{new for c in contents for new in reference.hashes(*kind, LONG, c)} for kind in (SINGLE, SPELLED)]
+    channels = [(*kind, 2, sorted(new)[::keep]) for kind, new in zip((SINGLE, SPELLED), known, strict=True)]
+    return reference.write_vocabulary(LONG, channels)
+
+
+@MANY
+@given(
+    contents=st.lists(st.one_of(TEXT.map(str.encode), st.binary(max_size=20)), max_size=3),
+    keep=st.integers(1, 3),
+    max_length=st.integers(0, 12),
+)
+@example([b"U2 DON'T iPhone 3.5 _ 1_000 don't A\xff"], 1, 99)
+def test_words_with_rows_are_the_references(contents: list[bytes], keep: int, max_length: int) -> None:
+    table = table_of(*contents, keep=keep)
+    vocabulary = reference.read_vocabulary(table)
+    expected = [vocabulary.words(0, 1, content) for content in contents]
+    assert described(table, *contents) == expected
+    assert described(table, *contents, max_length=max_length) == [rows[:max_length] for rows in expected]
+
+
+@MANY
+@given(text=TEXT)
+@example("日本 \U0001f600x é")
+def test_ranges_of_words_in_other_units(text: str) -> None:
+    table = table_of(text.encode())
+    of_bytes, points, utf16 = (described(table, text.encode(), unit=unit)[0] for unit in range(3))
+    for row, in_points, in_utf16 in zip(of_bytes, points, utf16, strict=True):
+        word = text.encode()[row[0] : row[1]].decode()
+        assert text[in_points[0] : in_points[1]] == word
+        assert text.encode("utf-16-le")[2 * in_utf16[0] : 2 * in_utf16[1]].decode("utf-16-le") == word
+        assert row[2:] == in_points[2:] == in_utf16[2:]
+
+
+@pytest.mark.parametrize(
+    ("words", "shape"),
+    [
+        ("hello don't 日 हिन्दी ß ー cafe\u0301", 1),
+        ("Hello A É E\u0301cole O'neil ǅabc İx", 2),
+        ("NATO DON'T ÉÉ E\u0301E\u0301 A_B ΣΑ", 3),
+        ("iPhone O'Neil McD aB", 4),
+        ("1 2026 1_000 0'1", 5),
+        ("U2 3rd 1st B52 5_é ٣5", 6),
+        (". _ ' \U0001f600 \u00ad ___", 7),
+    ],
+)
+def test_shapes_by_example(words: str, shape: int) -> None:
+    table = table_of(b"")
+    for word in words.split():
+        (found,) = described(table, word.encode())
+        assert [row[15] for row in found] == [shape], ascii(word)
+
+
+def test_shapes_of_every_kind_of_character() -> None:
+    """Alone, behind a capital and before a digit."""
+    records = reference.records()
+    chosen = [p for p in POINTS if p < 0x3400 or p % 401 == 0 or records[p] != records[p - 1]]
+    contents = [f"{chr(point)} A{chr(point)} {chr(point)}1".encode() for point in chosen]
+    for point, content, rows in zip(chosen, contents, described(table_of(b""), *contents), strict=True):
+        assert [row[15] for row in rows] == [reference.shape(content[row[0] : row[1]]) for row in rows], hex(point)
+
+
+def test_channels_that_do_not_describe_words() -> None:
+    kinds = (SINGLE, SPELLED, (WORDS, 1, 2), (WORDS, 2, 2))
+    ngrams = _core.Ngrams(reference.write_vocabulary(9, [(*kind, 0, []) for kind in kinds]))
+    for words, characters in [(1, 1), (0, 0), (0, 2), (2, 1), (3, 1), (4, 1), (0, 4), (-1, 1), (0, -1)]:
+        with pytest.raises(ValueError, match="makes no sense"):
+            ngrams.words(words, characters, 9, ["a"])
+    for max_length, unit in ((-1, 1), (9, 3), (9, -1)):
+        with pytest.raises(ValueError, match="makes no sense"):
+            ngrams.words(0, 1, max_length, ["a"], unit)
+    assert ngrams.words(0, 1, 9, []) == (b"", bytes(8))
+
+
+def test_a_long_text_of_many_short_words() -> None:
+    """More words than the first guess of the binding has room for."""
+    content = b"a " * 5000
+    (found,) = described(table_of(b"a"), content)
+    assert len(found) == 5000 and found[-1][:3] == [9998, 9999, 1]
+
+
 # ---- damage
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 CORE = Path(__file__).resolve().parents[3] / "runtime" / "core"
-SOURCES = ("wordpiece.c", "pieces.c", "normalize.c", "unicode_tables.c")
+SOURCES = ("wordpiece.c", "offsets.c", "pieces.c", "normalize.c", "unicode_tables.c")
 LOWERCASE, STRIP_ACCENTS = 1, 2
 BYTES, CODE_POINTS, UTF16 = 0, 1, 2
 BAD_ARGUMENT, SMALL_MEMORY, BAD_VOCABULARY = -4, -3, -5

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from edgebert_runtime import golden
 from edgebert_runtime.bundle import Manifest, Shapes, TensorInfo, input_tensors, write_bundle_file
-from edgebert_runtime.decode import classification
+from edgebert_runtime.decode import Asked, get_decoder
 from edgebert_runtime.features import InputSpec, WordPiece
 
 LABELS = ("bad", "good")
@@ -46,31 +47,22 @@ def pair_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write_bundle(path: Path, pair: bool) -> Path:
     featurizer = WordPiece(WORDS, lowercase=True, max_length=12, pair=pair)
-    vectors = []
+    decoder, vectors = get_decoder("classification"), []
     for text in (("great", "film"), ("awful", "plot")) if pair else ("great film", "awful plot", ""):
         features = featurizer([text])[0]
         logits = TABLE[features["input_ids"]].sum(axis=0, dtype=np.float32)[None]
-        answer = classification(logits, LABELS)[0]
-        ids = {name: values.tolist() for name, values in features.items()}
-        vectors.append(
-            {
-                "text": text,
-                "ids": ids,
-                "logits": logits[0].tolist(),
-                "label": answer.label,
-                "probability": answer.probability,
-            }
-        )
+        outputs, asked = {"logits": logits}, Asked([text], None, featurizer, {"logits": LABELS}, {})
+        (answer,), (margin,) = decoder.decode(outputs, asked), decoder.margins(outputs, asked)
+        vectors.append(golden.vector(text, [(features, {"logits": logits[0]})], answer, margin, featurizer.inputs))
     manifest = Manifest(
         name="film",
         task="classification",
-        labels=LABELS,
         max_length=12,
         student="ngram",
         format="onnx",
         precision="fp32",
         inputs=input_tensors(featurizer.inputs, "int64"),
-        outputs=(TensorInfo("logits", "float32", ("batch", 2)),),
+        outputs=(TensorInfo("logits", "float32", ("batch", 2), labels=LABELS),),
         shapes=Shapes(None, None, 1, 12),
         featurizer=featurizer.spec(),
         created="2026-01-02T03:04:05+00:00",
@@ -78,8 +70,8 @@ def write_bundle(path: Path, pair: bool) -> Path:
         provenance={"seed": 1},
         requires={"package": "onnxruntime"},
     )
-    golden = "".join(json.dumps(vector) + "\n" for vector in vectors).encode()
-    entries = {"golden.jsonl": golden, "model.onnx": graph(featurizer.inputs), "MODEL_CARD.md": b"# film\n"}
+    lines = "".join(json.dumps(vector) + "\n" for vector in vectors).encode()
+    entries = {"golden.jsonl": lines, "model.onnx": graph(featurizer.inputs), "MODEL_CARD.md": b"# film\n"}
     write_bundle_file(path, manifest, {**entries, **featurizer.files()})
     return path
 

@@ -19,13 +19,13 @@ def test_inspect(run: Run, bundle: Path) -> None:
     result = run("inspect", bundle)
     assert result.exit_code == 0 and result.stderr == ""
     lines = dict(line.split(None, 1) for line in result.stdout.splitlines())
-    assert lines["labels" if "labels" in lines else "task"].endswith("bad, good")
+    assert lines["output"].endswith("batch×2, 2 labels: bad, good")
     assert lines["format"] == "onnx, fp32"
 
 
 def test_inspect_json(run: Run, bundle: Path) -> None:
     value = json.loads(run("inspect", bundle, "--json").stdout)
-    assert value["labels"] == ["bad", "good"] and value["size"] == bundle.stat().st_size
+    assert value["outputs"][0]["labels"] == ["bad", "good"] and value["size"] == bundle.stat().st_size
     assert sum(value["parts"].values()) == value["size"]
     assert value["golden"] == 3 and value["parts"]["tokenizer"] > 0
     assert value == edgebert.inspect(bundle)

@@ -34,6 +34,9 @@ def test_a_bundle(run: Run, bundle: Path, data: Path) -> None:
         "n": "4",
         "accuracy": "0.7500",
         "macro_f1": "0.7333",
+        "mcc": "0.5774",
+        "f1": "0.8000",
+        "ece": "0.1649",
     }
     assert "evaluated on rows.csv: 4 texts" in result.stderr
 
@@ -61,10 +64,8 @@ def relabelled(bundle: Path, path: Path, labels: tuple[str, ...]) -> Path:
 
     with open_bundle(bundle) as opened:
         entries = {name: opened.read(name) for name in opened.manifest.files}
-        renamed = dict(zip(opened.manifest.labels, labels, strict=True))
-        vectors = [{**vector, "label": renamed[vector["label"]]} for vector in opened.golden()]
-        entries["golden.jsonl"] = "".join(json.dumps(vector) + "\n" for vector in vectors).encode()
-        write_bundle_file(path, dataclasses.replace(opened.manifest, labels=labels), entries)
+        outputs = tuple(dataclasses.replace(output, labels=labels) for output in opened.manifest.outputs)
+        write_bundle_file(path, dataclasses.replace(opened.manifest, outputs=outputs), entries)
     return path
 
 

@@ -33,6 +33,7 @@ def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from edgebert.models import Context
     from edgebert.models.ngram_student import ChannelOptions, Options, build
     from edgebert.run import Description, write_run
+    from edgebert.tasks.heads import Head
 
     torch.manual_seed(1)
     options = Options(
@@ -44,14 +45,25 @@ def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
         hidden=8,
         start_from_teacher=False,
     )
-    made = build(options, Context(None, None, 2, False, 16, lambda: iter(TEXTS)))  # type: ignore[arg-type]
+    heads = (Head("logits", 2, "classes"),)
+    made = build(options, Context(None, None, heads, False, 16, lambda: iter(TEXTS)))  # type: ignore[arg-type]
     for name, weights in made.module.named_parameters():
         torch.nn.init.normal_(weights)
         if name.startswith("tables."):
             torch.nn.init.zeros_(weights.data[0])  # the padding row
     rows = tuple(Row(text, LABELS["great" in text], f"dev:{number}") for number, text in enumerate(TEXTS, start=1))
     described = Description(
-        "student", "ngram", made.config, "classification", LABELS, False, 16, made.featurizer.spec()
+        kind="student",
+        student="ngram",
+        config=made.config,
+        task="classification",
+        labels={"logits": LABELS},
+        heads=heads,
+        settings={},
+        metric="accuracy",
+        pair=False,
+        max_length=16,
+        featurizer=made.featurizer.spec(),
     )
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     write_run(folder, described, made.module.eval(), made.featurizer, Splits(rows, rows, (), {}))
@@ -75,7 +87,7 @@ def test_export_then_compare_the_bundle_with_its_run(run: Run, student: Path, da
     assert value["label_loyalty"] == 1 and value["probability_loyalty"] > 0.99
     assert value["teacher"]["accuracy"] == alone["accuracy"] == value["accuracy"] and alone["n"] == len(TEXTS)
     found = json.loads(run("inspect", out, "--json").stdout)
-    assert found["student"] == "ngram" and found["format"] == "onnx" and found["labels"] == list(LABELS)
+    assert found["student"] == "ngram" and found["format"] == "onnx" and found["outputs"][0]["labels"] == list(LABELS)
     assert len(json.loads(run("predict", out, "great", "", "🙂" * 5000, "--json").stdout)["predictions"]) == 3
 
 
@@ -136,7 +148,7 @@ def test_a_bad_recipe(run: Run, tmp_path: Path, data: Path, content: str, messag
     ("content", "options", "message"),
     [
         ("text,label\na,x\nb,x\n", (), "one class only"),
-        ("text,label\na,0.25\nb,1.5\n", (), "decimal number"),
+        ("text,label\na,0.25\nb,1.5\n", ("--task", "classification"), "decimal number"),
         ("text,label\na,x\n,y\n", (), "train.csv:3"),
         ("text,label\na,x\nb,y\n", ("--label-column", "lable"), "lable"),
         ("text,label\na,x\nb,y\n", ("--task", "tagging"), "unknown task 'tagging'"),

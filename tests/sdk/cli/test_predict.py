@@ -54,9 +54,23 @@ def test_json_is_one_object_and_nothing_else(run: Run, bundle: Path) -> None:
     value = json.loads(result.stdout)
     assert list(value) == ["predictions"]
     first, second = value["predictions"]
-    assert first["text"] == "great" and first["label"] == "good"
-    assert first["probability"] == first["probabilities"]["good"] == pytest.approx(0.98016, abs=1e-5)
-    assert second["label"] == "bad" and sum(second["probabilities"].values()) == pytest.approx(1)
+    assert list(first) == ["text", "answer"] and first["text"] == "great"
+    answer = first["answer"]
+    assert answer["label"] == "good" and answer["sure"] is True
+    assert answer["probability"] == answer["probabilities"]["good"] == pytest.approx(0.98016, abs=1e-5)
+    answer = second["answer"]
+    assert answer["label"] == "bad" and sum(answer["probabilities"].values()) == pytest.approx(1)
+
+
+def test_below_the_threshold_there_is_no_label(run: Run, bundle: Path) -> None:
+    result = run("predict", bundle, "--threshold", "0.975", "great film", "awful")
+    assert result.stdout == "-\t0.9677\tgreat film\nbad\t0.9837\tawful\n"
+    value = json.loads(run("predict", bundle, "--threshold", "0.975", "--json", "great film").stdout)
+    assert value["predictions"][0]["answer"]["sure"] is False
+    assert value["predictions"][0]["answer"]["label"] == "good"  # what it would have said
+    for wrong in ("1.2", "-0.1", "nan"):
+        result = run("predict", bundle, "--threshold", wrong, "great")
+        assert result.exit_code == 2 and "between 0 and 1" in result.stderr and result.stdout == ""
 
 
 def test_a_text_that_begins_with_a_dash(run: Run, bundle: Path) -> None:

@@ -37,7 +37,8 @@ def test_sign_then_open(run: Run, bundle: Path, keys: tuple[Path, Path], tmp_pat
     result = run("sign", bundle, "--key", keys[0], "--out", out)
     assert result.exit_code == 0 and result.stdout == f"{out}\n" and bundle.read_bytes() == before
     assert run("predict", out, "great", "--public-key", keys[1]).stdout == run("predict", bundle, "great").stdout
-    assert json.loads(run("inspect", out, "--json", "--public-key", keys[1]).stdout)["labels"] == ["bad", "good"]
+    found = json.loads(run("inspect", out, "--json", "--public-key", keys[1]).stdout)
+    assert found["outputs"][0]["labels"] == ["bad", "good"]
     assert edgebert.predict(out, "great", public_key=keys[1]) == edgebert.predict(bundle, "great")
     refused = run("predict", out, "great")
     assert refused.exit_code == 1 and refused.stderr.startswith(f"error: {out}: it is signed: give the public key")

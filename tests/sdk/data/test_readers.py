@@ -9,26 +9,21 @@ import sys
 from pathlib import Path
 
 import pytest
+from data_tasks import read_with
+from data_tasks import write_and_read as read
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from edgebert.data import Columns, Row, read_rows, stream_texts
+from edgebert.data import Columns, Row, stream_texts
 from edgebert_runtime.errors import DataError, UsageError
 
 texts = st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda text: not text.isspace())
 labels = st.text(st.characters(codec="utf-8"), min_size=1).map(str.strip).filter(bool)
 tables = st.lists(st.tuples(texts, labels), min_size=1, max_size=8)
 
-ANY = Columns()
 
-
-def read(path: Path, content: str | bytes, columns: Columns = ANY, labelled: bool = True) -> list[Row]:
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return list(read_rows(path, columns, labelled))
-
-
-def pairs(rows: list[Row]) -> list[tuple[object, str | None]]:
-    return [(row.text, row.label) for row in rows]
+def pairs(rows: list[Row]) -> list[tuple[object, object]]:
+    return [(row.text, row.gold) for row in rows]
 
 
 @given(table=tables, packed=st.booleans())
@@ -73,15 +68,15 @@ def test_parquet(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     table = {"sentence1": ["a", "b"], "sentence2": ["c", "d\x00é"], "label": [0, 1], "vector": [[1.0], [2.0]]}
     parquet.write_table(arrow.table(table), path)
-    assert list(read_rows(path)) == [Row(("a", "c"), "0", f"{path}:1"), Row(("b", "d\x00é"), "1", f"{path}:2")]
+    assert read_with(path) == [Row(("a", "c"), "0", f"{path}:1"), Row(("b", "d\x00é"), "1", f"{path}:2")]
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(DataError, match="not a readable Parquet file"):
-        list(read_rows(path))
+        read_with(path)
     parquet.write_table(
         arrow.table({"text": arrow.array([], arrow.string()), "label": arrow.array([], arrow.string())}), path
     )
     with pytest.raises(DataError, match="empty"):
-        list(read_rows(path))
+        read_with(path)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +109,7 @@ def test_columns_are_found(tmp_path: Path, header: str, expected: tuple[object, 
     ],
 )
 def test_named_columns_win(tmp_path: Path, columns: Columns, expected: tuple[object, str]) -> None:
-    assert pairs(read(tmp_path / "t.csv", "text,b,c\n1,2,3\n", columns)) == [expected]
+    assert pairs(read(tmp_path / "t.csv", "text,b,c\n1,2,3\n", columns=columns)) == [expected]
 
 
 def test_one_column_for_two_purposes_is_refused() -> None:
@@ -202,7 +197,7 @@ def test_each_bad_row_has_its_sentence(
 @pytest.mark.parametrize("option", ["text", "text_pair", "label"])
 def test_a_named_column_that_is_not_there(tmp_path: Path, option: str) -> None:
     with pytest.raises(DataError, match=r"no column 'Txet' \(--[a-z-]+-column\)\. Columns found: 'Text', 'b', 'label'"):
-        read(tmp_path / "t.csv", "Text,b,label\n1,2,3\n", Columns(**{option: "Txet"}))
+        read(tmp_path / "t.csv", "Text,b,label\n1,2,3\n", columns=Columns(**{option: "Txet"}))
 
 
 @pytest.mark.parametrize(
@@ -216,9 +211,9 @@ def test_damaged_gzip(tmp_path: Path, damage) -> None:  # type: ignore[no-untype
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"there is no file .*absent\.csv"):
-        list(read_rows(tmp_path / "absent.csv"))
+        read_with(tmp_path / "absent.csv")
     with pytest.raises(DataError, match="is a folder"):
-        list(read_rows(tmp_path))
+        read_with(tmp_path)
     for name in ("t.xlsx", "t", "t.parquet.gz", "t.csv.zip"):
         with pytest.raises(DataError, match=r"unsupported file type\. Accepted: \.csv, \.tsv, \.jsonl"):
             read(tmp_path / name, "text,label\na,b\n")

@@ -46,6 +46,30 @@ def test_they_are_what_the_featurizer_gives(make, mapped: bool, tmp_path: Path, 
     assert not (tmp_path / "features").exists()
 
 
+@pytest.mark.parametrize("mapped", [90, 10_000])
+def test_a_stream_is_read_once_and_counted(mapped: int, tmp_path: Path, monkeypatch) -> None:
+    """Its ids go to files when there are many of them, in the middle of it."""
+    monkeypatch.setattr(features, "CHUNK", 37)
+    monkeypatch.setattr(features, "MAPPED", mapped)
+    stream = iter(TEXTS)
+    found = features.featurize(wordpiece(), stream, tmp_path / "features")
+    assert next(stream, None) is None and len(found) == len(TEXTS)
+    assert [item["input_ids"].tolist() for item in found] == [i["input_ids"].tolist() for i in wordpiece()(TEXTS)]
+    assert isinstance(found[0]["input_ids"].base, np.memmap) is (mapped == 90)
+
+
+def test_an_empty_stream(tmp_path: Path) -> None:
+    assert len(features.featurize(ngram(), iter(()), tmp_path)) == 0
+
+
+def test_another_librarys_tokenizer_reads_a_stream_too(tmp_path: Path) -> None:
+    class Plain:
+        def __call__(self, texts: list[str]) -> list[dict[str, np.ndarray]]:
+            return [{"ids": np.array([len(text)])} for text in texts]
+
+    assert len(features.featurize(Plain(), iter(TEXTS), tmp_path)) == len(TEXTS)  # type: ignore[arg-type]
+
+
 def test_pairs(tmp_path: Path) -> None:
     pairs = [(text, TEXTS[0]) for text in TEXTS[:50]]
     featurizer = ngram(pair=True)

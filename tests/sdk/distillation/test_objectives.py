@@ -10,10 +10,12 @@ import torch
 
 from edgebert.distillation.objectives import OBJECTIVES, Sizes, layer_map, make_objectives
 from edgebert.models.outputs import Outputs
+from edgebert.tasks.heads import Head
 from edgebert_runtime.errors import UsageError
 
 SIZES = Sizes(layers=2, hidden=6, heads=2)
-LABELS = torch.tensor([0, 2, -1])
+HEADS = (Head("logits", 3, "classes"),)
+LABELS = {"logits": torch.tensor([0, 2, -1])}
 MASK = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]])
 LAYERED = ("feature_maps", "attention", "hidden_states", "embedding")
 
@@ -23,18 +25,18 @@ def outputs(seed: int, layers: int = 2, hidden: int = 6, heads: int = 2) -> Outp
     states = [torch.randn(3, 4, hidden, generator=generator) for _ in range(layers + 1)]
     scores = [torch.randn(3, heads, 4, 4, generator=generator) for _ in range(layers)]
     maps = [(score - 1e4 * (1 - MASK)[:, None, None, :]).softmax(-1) for score in scores]
-    return Outputs(torch.randn(3, 3, generator=generator), tuple(states), tuple(maps), MASK)
+    return Outputs({"logits": torch.randn(3, 3, generator=generator)}, tuple(states), tuple(maps), MASK)
 
 
 def made(name: str, student: Sizes = SIZES, teacher: Sizes = SIZES, **options: Any) -> Any:
     torch.manual_seed(0)
-    return make_objectives({name: {"weight": 1.0, **options}}, student, teacher)[name]
+    return make_objectives({name: {"weight": 1.0, **options}}, student, teacher, HEADS)[name]
 
 
 def trainable(given: Outputs) -> Outputs:
     """The same numbers as leaves that take a gradient (but for the attention maps, whose rows must stay sums of 1)."""
     return Outputs(
-        given.logits.clone().requires_grad_(),
+        {name: answer.clone().requires_grad_() for name, answer in given.heads.items()},
         tuple(state.clone().requires_grad_() for state in given.hidden),
         tuple(given.attentions),
         given.mask,
@@ -55,7 +57,7 @@ def test_a_different_student_has_something_to_learn(name: str) -> None:
 @pytest.mark.parametrize("name", ["logits", "feature_maps", "hidden_states", "embedding"])
 def test_a_step_down_the_gradient_comes_closer_to_the_teacher(name: str) -> None:
     student, teacher = trainable(outputs(1)), outputs(2)
-    leaves = [student.logits, *student.hidden]
+    leaves = [*student.heads.values(), *student.hidden]
     objective = made(name)
     losses = []
     for _ in range(200):
@@ -77,7 +79,7 @@ def test_attention_pulls_the_students_map_towards_the_teachers() -> None:
     objective = made("attention")
     for _ in range(150):
         maps = tuple((score + bias).softmax(-1) for score in scores)
-        loss = objective(Outputs(teacher.logits, teacher.hidden, maps, MASK), teacher, LABELS)
+        loss = objective(Outputs(teacher.heads, teacher.hidden, maps, MASK), teacher, LABELS)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -94,7 +96,7 @@ def test_padding_positions_are_ignored(name: str) -> None:
     noisy_hidden = tuple(torch.where(padded.unsqueeze(-1), 50.0, state) for state in student.hidden)
     rows = padded[:, None, :, None]
     noisy_maps = tuple(torch.where(rows, torch.tensor([1.0, 0, 0, 0]), maps) for maps in student.attentions)
-    noisy = Outputs(student.logits, noisy_hidden, noisy_maps, MASK)
+    noisy = Outputs(student.heads, noisy_hidden, noisy_maps, MASK)
     objective = made(name)
     assert objective(noisy, teacher, LABELS).item() == pytest.approx(
         objective(student, teacher, LABELS).item(), rel=1e-6
@@ -142,22 +144,22 @@ def test_logits_are_the_plain_formula(temperature: float) -> None:
         e = np.exp(logits / temperature)
         return np.asarray(e / e.sum(1, keepdims=True))
 
-    p, q = soft(teacher.logits.numpy().astype(float)), soft(student.logits.numpy().astype(float))
+    p, q = soft(teacher.heads["logits"].numpy().astype(float)), soft(student.heads["logits"].numpy().astype(float))
     expected = temperature**2 * (p * np.log(p / q)).sum(1).mean()
     assert made("logits", temperature=temperature)(student, teacher, LABELS).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_hard_labels_skip_unlabelled_texts_and_divide_by_the_batch() -> None:
     student = outputs(1)
-    log = torch.log_softmax(student.logits, 1)
+    log = torch.log_softmax(student.heads["logits"], 1)
     expected = -(log[0, 0] + log[1, 2]) / 3
     assert made("hard_labels")(student, None, LABELS).item() == pytest.approx(expected.item(), rel=1e-5)
-    assert made("hard_labels")(student, None, torch.tensor([-1, -1, -1])).item() == 0.0
+    assert made("hard_labels")(student, None, {"logits": torch.tensor([-1, -1, -1])}).item() == 0.0
 
 
 def test_feature_maps_do_not_see_the_scale() -> None:
     teacher = outputs(2)
-    scaled = Outputs(teacher.logits, tuple(5 * state + 3 for state in teacher.hidden), (), MASK)
+    scaled = Outputs(teacher.heads, tuple(5 * state + 3 for state in teacher.hidden), (), MASK)
     assert made("feature_maps")(scaled, teacher, LABELS).item() == pytest.approx(0.0, abs=1e-4)
 
 
@@ -170,7 +172,7 @@ def test_layers_are_matched_by_depth(student: int, teacher: int, layers: list[in
 
 
 def test_weight_zero_leaves_an_objective_out() -> None:
-    left = make_objectives({"logits": {"weight": 1}, "feature_maps": {"weight": 0}}, None, None)
+    left = make_objectives({"logits": {"weight": 1}, "feature_maps": {"weight": 0}}, None, None, HEADS)
     assert list(left) == ["logits"]
 
 
@@ -189,10 +191,54 @@ def test_weight_zero_leaves_an_objective_out() -> None:
 )
 def test_wrong_objectives_are_refused(wanted: dict[str, dict[str, Any]], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        make_objectives(wanted, None, None)
+        make_objectives(wanted, None, None, HEADS)
 
 
 def test_each_objective_says_what_it_needs() -> None:
     needs = {name: made(name).needs for name in OBJECTIVES}
     assert needs["hard_labels"] == frozenset() and needs["logits"] == {"logits"}
     assert needs["attention"] == {"attentions"} and needs["embedding"] == {"hidden"}
+
+
+TWO = (Head("intent", 2, "classes"), Head("slots", 2, "classes", per_token=True))
+
+
+def two_heads() -> tuple[Outputs, Outputs, dict[str, torch.Tensor]]:
+    """Two texts of two tokens: answers, a teacher's answers, and gold."""
+    mask = torch.ones(2, 2, dtype=torch.int64)
+    generator = torch.Generator().manual_seed(3)
+
+    def answers() -> Outputs:
+        slots = torch.randn(2, 2, 2, generator=generator)
+        return Outputs({"intent": torch.randn(2, 2, generator=generator), "slots": slots}, mask=mask)
+
+    return answers(), answers(), {"intent": torch.tensor([0, 1]), "slots": torch.tensor([[1, -1], [0, 0]])}
+
+
+@pytest.mark.parametrize("name", ["hard_labels", "logits"])
+@pytest.mark.parametrize("weights", [{}, {"slots": 3.0}])
+def test_the_loss_is_the_weighted_mean_over_the_heads(name: str, weights: dict[str, float]) -> None:
+    student, teacher, gold = two_heads()
+    alone = [make_objectives({name: {}}, None, None, (head,))[name](student, teacher, gold).item() for head in TWO]
+    both = make_objectives({name: {}}, None, None, TWO, weights)[name](student, teacher, gold).item()
+    slots = weights.get("slots", 1.0)
+    assert both == pytest.approx((alone[0] + slots * alone[1]) / (1 + slots), rel=1e-6)
+    assert alone[0] != pytest.approx(alone[1], rel=1e-3)
+
+
+def test_a_head_without_gold_costs_nothing() -> None:
+    vector = (Head("vector", 4, "vector"),)
+    answers = Outputs({"vector": torch.randn(3, 4)})
+    assert make_objectives({"hard_labels": {}}, None, None, vector)["hard_labels"](answers, None, {}).item() == 0.0
+
+
+def test_masked_words_are_learned_where_one_is_masked() -> None:
+    head = Head("logits", 5, "classes", per_token=True, tied=True)
+    generator = torch.Generator().manual_seed(1)
+    ours, theirs = (torch.randn(1, 3, 5, generator=generator) for _ in range(2))
+    objective = make_objectives({"logits": {"temperature": 1.0}}, None, None, (head,))["logits"]
+    gold = {"logits": torch.tensor([[-1, 4, -1]])}
+    mask = torch.ones(1, 3, dtype=torch.int64)
+    found = objective(Outputs({"logits": ours}, mask=mask), Outputs({"logits": theirs}), gold)
+    p, q = theirs[0, 1].softmax(-1), ours[0, 1].softmax(-1)
+    assert found.item() == pytest.approx((p * (p / q).log()).sum().item(), rel=1e-5)

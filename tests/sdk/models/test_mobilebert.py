@@ -12,7 +12,9 @@ import transformers
 
 from edgebert.models.mobilebert import PRESETS, MobileBert, MobileBertConfig
 from edgebert.models.outputs import masked_mean
+from edgebert.tasks.heads import Head
 
+HEADS = (Head("logits", 3, "classes"), Head("tags", 5, "classes", per_token=True))
 SMALL = MobileBertConfig(
     vocabulary=60, hidden=24, bottleneck=8, embedding=6, feedforward=12, feedforwards=3, heads=2, layers=2, positions=20
 )
@@ -69,12 +71,13 @@ def both(config: MobileBertConfig) -> tuple[Any, MobileBert]:
     reference = transformers.MobileBertModel(theirs(config), add_pooling_layer=False).eval()
     for parameter in reference.parameters():  # NoNorm starts as the identity: that would hide a forgotten one
         torch.nn.init.normal_(parameter, std=0.3)
-    network = MobileBert(config, classes=3).eval()
+    network = MobileBert(config, HEADS).eval()
     renamed = {
         rename(name, config): value for name, value in reference.state_dict().items() if "position_ids" not in name
     }
     missing, unexpected = network.load_state_dict(renamed, strict=False)
-    assert set(missing) == {"classifier.weight", "classifier.bias"} and not unexpected
+    assert set(missing) == {f"heads.{head.name}.{part}" for head in HEADS for part in ("weight", "bias")}
+    assert not unexpected
     return reference, network
 
 
@@ -101,15 +104,15 @@ def test_same_hidden_states_and_attention_maps_as_hugging_face(config: MobileBer
 def test_parameter_counts_are_hugging_faces(name: str, millions: float) -> None:
     with torch.device("meta"):
         reference = transformers.MobileBertModel(theirs(PRESETS[name]), add_pooling_layer=False)
-        network = MobileBert(PRESETS[name], classes=2)
+        network = MobileBert(PRESETS[name], HEADS)
     expected = sum(parameter.numel() for parameter in reference.parameters())
-    ours = sum(p.numel() for key, p in network.named_parameters() if not key.startswith("classifier"))
+    ours = sum(p.numel() for key, p in network.named_parameters() if not key.startswith("heads."))
     assert ours == expected
     assert round(ours / 1e6, 1) == millions
 
 
 def test_the_trigram_holds_next_current_previous() -> None:
-    network = MobileBert(replace(SMALL, embedding=1, hidden=3, bottleneck=2, heads=1), classes=2).eval()
+    network = MobileBert(replace(SMALL, embedding=1, hidden=3, bottleneck=2, heads=1), HEADS).eval()
     embeddings = network.embeddings
     with torch.no_grad():
         embeddings.words.weight.copy_(torch.arange(60.0).unsqueeze(1))
@@ -123,14 +126,16 @@ def test_the_trigram_holds_next_current_previous() -> None:
 @pytest.mark.parametrize("config", [BASE_LIKE, TINY_LIKE], ids=["base", "tiny"])
 def test_padding_changes_nothing(config: MobileBertConfig) -> None:
     torch.manual_seed(2)
-    network = MobileBert(config, classes=3).eval()
+    network = MobileBert(config, HEADS).eval()
     ids = torch.randint(1, 60, (1, 5))
     mask = torch.ones_like(ids)
     pad = torch.zeros(1, 4, dtype=torch.int64)
     with torch.no_grad():
-        alone = network(ids, mask)["logits"]
-        padded = network(torch.cat([ids, pad], 1), torch.cat([mask, pad], 1))["logits"]
-    assert torch.allclose(alone, padded, atol=1e-6)
+        alone = network(ids, mask)
+        padded = network(torch.cat([ids, pad], 1), torch.cat([mask, pad], 1))
+    assert list(alone) == ["logits", "tags"] and alone["tags"].shape == (1, 5, 5)
+    assert torch.allclose(alone["logits"], padded["logits"], atol=1e-6)
+    assert torch.allclose(alone["tags"], padded["tags"][:, :5], atol=1e-6)
 
 
 def test_masked_mean_is_the_mean_of_the_real_positions() -> None:

@@ -12,21 +12,30 @@ from edgebert.models import Context, Student, get_family
 from edgebert.models.mobilebert import MobileBert
 from edgebert.models.teacher import Teacher, featurizer_for, load_encoder, load_tokenizer
 from edgebert.recipe import parse
+from edgebert.tasks.heads import Head
 from edgebert_runtime.errors import UsageError
 
+HEADS = (Head("logits", 3, "classes"),)
 SIZES = {"hidden": 32, "bottleneck": 16, "embedding": 16, "feedforward": 32, "heads": 2, "layers": 2}
 
 
 @pytest.fixture(scope="module")
 def teacher(tiny_encoder: Path) -> Teacher:
     torch.manual_seed(3)
-    return Teacher(load_encoder(tiny_encoder), classes=3).eval()
+    return Teacher(load_encoder(tiny_encoder), HEADS).eval()
 
 
-def build(tiny_encoder: Path, teacher: Teacher, pair: bool = False, max_length: int = 20, **options: Any) -> Student:
+def build(
+    tiny_encoder: Path,
+    teacher: Teacher,
+    pair: bool = False,
+    max_length: int = 20,
+    heads: tuple[Head, ...] = HEADS,
+    **options: Any,
+) -> Student:
     reader = featurizer_for(load_tokenizer(tiny_encoder), 32, pair)
     family = get_family("mobilebert-mini")
-    context = Context(teacher, reader, 3, pair, max_length, lambda: iter(()))
+    context = Context(teacher, reader, heads, pair, max_length, lambda: iter(()))
     torch.manual_seed(4)
     return family.build(parse(family.options, {**SIZES, **options}, "student"), context)
 
@@ -74,12 +83,29 @@ def test_with_a_table_as_wide_as_the_teachers_the_start_is_exact(tiny_encoder: P
     assert torch.corrcoef(torch.stack([wanted, got]))[0, 1] > 0.9
 
 
-def test_the_classifier_is_copied_where_widths_agree(tiny_encoder: Path, teacher: Teacher) -> None:
-    assert teacher.classifier is not None
-    same = network_of(build(tiny_encoder, teacher))
-    assert torch.equal(same.classifier.weight, teacher.classifier.weight)
-    other = network_of(build(tiny_encoder, teacher, hidden=24))
-    assert other.classifier.weight.shape == (3, 24)
+def test_each_head_is_copied_where_sizes_agree(tiny_encoder: Path) -> None:
+    heads = (Head("intent", 3, "classes"), Head("slots", 5, "classes", per_token=True))
+    teacher = Teacher(load_encoder(tiny_encoder), heads)
+    same = network_of(build(tiny_encoder, teacher, heads=heads))
+    for head in heads:
+        assert torch.equal(same.state_dict()[f"heads.{head.name}.weight"], teacher.heads[head.name].weight)
+    other = network_of(build(tiny_encoder, teacher, heads=heads, hidden=24))
+    assert other.state_dict()["heads.slots.weight"].shape == (5, 24)
+    vector = (Head("vector", 32, "vector"),)  # the teacher has no layer for it, the student has
+    alone = network_of(build(tiny_encoder, Teacher(load_encoder(tiny_encoder), vector), heads=vector))
+    assert alone.state_dict()["heads.vector.weight"].shape == (32, 32)
+
+
+def test_a_tied_head_starts_as_the_started_word_table(tiny_encoder: Path) -> None:
+    encoder = load_encoder(tiny_encoder)
+    heads = (Head("logits", encoder.config.vocab_size, "classes", per_token=True, tied=True),)
+    network = network_of(build(tiny_encoder, Teacher(encoder, heads), heads=heads))
+    state = network.state_dict()
+    assert torch.equal(state["heads.logits.words.weight"], network.embeddings.words.weight)
+    assert network.embeddings.words.weight.std() > 0.1  # it is the teacher's, not a random start
+    with torch.no_grad():
+        network.embeddings.words.weight += 1
+    assert not torch.equal(state["heads.logits.words.weight"], network.embeddings.words.weight)  # learned apart
 
 
 @torch.no_grad()
@@ -99,7 +125,7 @@ def test_a_teacher_table_padded_to_a_round_number_still_starts_the_student(
     tiny_encoder: Path, teacher: Teacher
 ) -> None:
     whole = network_of(build(tiny_encoder, teacher)).embeddings.words.weight.clone()
-    wide = Teacher(load_encoder(tiny_encoder), classes=3)
+    wide = Teacher(load_encoder(tiny_encoder), HEADS)
     wide.base.resize_token_embeddings(320, mean_resizing=False)
     padded = network_of(build(tiny_encoder, wide)).embeddings.words.weight
     assert torch.allclose(padded, whole)
@@ -129,7 +155,7 @@ def test_config_rebuilds_the_network(tiny_encoder: Path, teacher: Teacher) -> No
 
     student = build(tiny_encoder, teacher, pair=True)
     config = json.loads(json.dumps(student.config))
-    again = get_family("mobilebert-mini").load(config, student.featurizer, 3)
+    again = get_family("mobilebert-mini").load(config, student.featurizer, HEADS)
     again.load_state_dict(student.module.state_dict())
     assert [spec.name for spec in student.featurizer.inputs] == ["input_ids", "attention_mask", "token_type_ids"]
 

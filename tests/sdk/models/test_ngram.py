@@ -9,13 +9,15 @@ import torch
 
 from edgebert.distillation.optimizers import make_optimizers
 from edgebert.models.ngram import NgramConfig, NgramNet
+from edgebert.tasks.heads import Head
 
+HEADS = (Head("logits", 3, "classes"),)
 CONFIG = NgramConfig(rows=(20, 30), widths=(6, 4), hidden=8, ngram_dropout=0.0, dropout=0.0)
 
 
 def make(config: NgramConfig = CONFIG) -> NgramNet:
     torch.manual_seed(0)
-    network = NgramNet(config, classes=3)
+    network = NgramNet(config, HEADS)
     with torch.no_grad():
         for table in network.tables:
             table.weight[1:].normal_()
@@ -68,6 +70,17 @@ def test_a_pair_compares_its_two_texts() -> None:
     joined = torch.cat([a, b, a * b, (a - b).abs()], dim=1)
     assert torch.allclose(network(*one, *other)["logits"], network.linear(joined))
     assert network.hidden is None and network.output is None
+
+
+def test_the_head_has_the_name_and_width_that_are_asked_for() -> None:
+    network = NgramNet(CONFIG, (Head("vector", 5, "vector"),)).eval()
+    assert {name: answer.shape for name, answer in network(*batch()).items()} == {"vector": (5, 5)}
+
+
+@pytest.mark.parametrize("heads", [(), (Head("tags", 3, "classes", per_token=True),), (*HEADS, Head("b", 1, "number"))])
+def test_other_heads_than_one_a_text_are_refused(heads: tuple[Head, ...]) -> None:
+    with pytest.raises(ValueError, match="one head, and it answers for whole texts"):
+        NgramNet(CONFIG, heads)
 
 
 def test_gradients_are_sparse_and_touch_only_the_rows_present() -> None:

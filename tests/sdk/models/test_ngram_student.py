@@ -18,9 +18,11 @@ from edgebert.models.ngram_student import count_vocabulary, find_words, load, si
 from edgebert.models.outputs import masked_mean
 from edgebert.models.teacher import Teacher, featurizer_for, load_encoder, load_tokenizer
 from edgebert.recipe import parse
+from edgebert.tasks.heads import Head
 from edgebert_runtime.errors import UsageError
 from edgebert_runtime.ngrams import CHARACTERS_PER_WORD, Channel, NgramFeaturizer, build_table, ngram_hashes, words_of
 
+HEADS = (Head("logits", 2, "classes"),)
 CHANNELS = [
     Channel("word_ids", "word", (1, 1), 50, 8),
     Channel("gram_ids", "word", (2, 3), 7, 4),
@@ -125,10 +127,10 @@ def test_the_channel_of_single_words(kinds: list[tuple[str, tuple[int, int]]], s
 @pytest.fixture(scope="module")
 def context(tiny_encoder: Path) -> Context:
     torch.manual_seed(1)
-    teacher = Teacher(load_encoder(tiny_encoder), 2)
+    teacher = Teacher(load_encoder(tiny_encoder), HEADS)
     reader = featurizer_for(load_tokenizer(tiny_encoder), 16, False)
     texts = ["a cat is here", "the dog is not here !", "no bird near the river", "a cat again"]
-    return Context(teacher, reader, 2, False, 16, lambda: iter(texts))
+    return Context(teacher, reader, HEADS, False, 16, lambda: iter(texts))
 
 
 @torch.no_grad()
@@ -186,7 +188,7 @@ def test_spellings_are_stored_beside_the_weights(context: Context) -> None:
     words = find_words(featurizer, 0, context.texts())
     expected = spellings(featurizer, words, 2, featurizer.rows[0])
     assert torch.equal(network.spelling(2), expected) and expected.any()
-    again = load(json.loads(json.dumps(student.config)), featurizer, 2)
+    again = load(json.loads(json.dumps(student.config)), featurizer, HEADS)
     again.load_state_dict(network.state_dict())
     assert again.config == network.config and torch.equal(again.spelling(2), expected)
     assert not any(name.startswith("spelling") for name, _ in network.named_parameters())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import nn
 
 from edgebert.models.outputs import Outputs
 from edgebert.recipe import Section, parse
+from edgebert.tasks.heads import Head
 from edgebert_runtime.errors import UsageError, choose, resolve
 
 OBJECTIVES: dict[str, str] = {
@@ -22,7 +23,7 @@ OBJECTIVES: dict[str, str] = {
     "embedding": "edgebert.distillation.objectives.embedding:Embedding",
 }
 
-# What an objective may need that stored logits do not hold.
+# What an objective may need that stored soft labels do not hold.
 LAYERS = frozenset({"hidden", "attentions"})
 
 
@@ -39,30 +40,43 @@ class Objective(nn.Module):
     """One term of the loss.
 
     Attributes:
-        needs: what it reads of the teacher: `logits`, `hidden`, `attentions`, or nothing.
+        needs: what it reads of the teacher: `logits` (the heads' answers), `hidden`, `attentions`, or nothing.
+        heads: what the networks answer, each with its weight beside the others.
     """
 
     options: type[Section]
     needs: frozenset[str] = frozenset()
 
-    def __init__(self, options: Any, student: Sizes | None, teacher: Sizes | None) -> None:
+    def __init__(self, options: Any, student: Sizes | None, teacher: Sizes | None, heads: Mapping[Head, float]) -> None:
         super().__init__()
-        self.settings, self.student_sizes, self.teacher_sizes = options, student, teacher
+        self.settings, self.student_sizes, self.teacher_sizes, self.heads = options, student, teacher, heads
 
-    def forward(self, student: Outputs, teacher: Outputs | None, labels: torch.Tensor) -> torch.Tensor:
-        """The loss of a batch, a scalar. `labels` [batch] holds -1 where there is none."""
+    def forward(self, student: Outputs, teacher: Outputs | None, gold: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """The loss of a batch, a scalar. `gold` is by head (see `batches.collate_targets`)."""
         raise TypeError(f"{type(self).__name__} defines no loss")
+
+    def average(self, loss: Callable[[Head], torch.Tensor]) -> torch.Tensor:
+        """The weighted mean of a loss over the heads."""
+        losses = [loss(head) * weight for head, weight in self.heads.items()]
+        return torch.stack(losses).sum() / sum(self.heads.values())
 
 
 def make_objectives(
-    wanted: Mapping[str, Mapping[str, Any]], student: Sizes | None, teacher: Sizes | None
+    wanted: Mapping[str, Mapping[str, Any]],
+    student: Sizes | None,
+    teacher: Sizes | None,
+    heads: Sequence[Head],
+    weights: Mapping[str, float] | None = None,
 ) -> nn.ModuleDict:
     """The objectives that `wanted` names, with checked options; those of weight 0 are left out.
 
+    Args:
+        weights: of a head, by its name, beside the other heads; 1 where it is not named.
     Raises:
         UsageError: an unknown objective or option, one that needs layers that the student lacks, or none is left.
     """
     made = nn.ModuleDict()
+    weighed = {head: (weights or {}).get(head.name, 1.0) for head in heads}
     for name, values in wanted.items():
         kind: Any = resolve(OBJECTIVES[choose("objective", name, OBJECTIVES)])
         options: Any = parse(kind.options, values, f"objectives.{name}")
@@ -70,7 +84,7 @@ def make_objectives(
             continue
         if kind.needs & LAYERS and (student is None or teacher is None):
             raise UsageError(f"the objective {name!r} compares layers, and this student has none; leave it out.")
-        made[name] = kind(options, student, teacher)
+        made[name] = kind(options, student, teacher, weighed)
     if not made:
         raise UsageError("objectives: every weight is 0, so there is nothing to learn.")
     return made

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from pydantic import Field
 
 from edgebert.distillation.objectives import Objective, Sizes, layer_map, masked_average
 from edgebert.models.outputs import Outputs
 from edgebert.recipe import Section
+from edgebert.tasks.heads import Head
 
 
 class Options(Section):
@@ -22,12 +25,12 @@ class Attention(Objective):
     options = Options
     needs = frozenset({"attentions"})
 
-    def __init__(self, options: Options, student: Sizes, teacher: Sizes) -> None:
-        super().__init__(options, student, teacher)
+    def __init__(self, options: Options, student: Sizes, teacher: Sizes, heads: Mapping[Head, float]) -> None:
+        super().__init__(options, student, teacher, heads)
         self.layers = layer_map(student.layers, teacher.layers)
         self.average_heads = student.heads != teacher.heads
 
-    def forward(self, student: Outputs, teacher: Outputs | None, labels: torch.Tensor) -> torch.Tensor:
+    def forward(self, student: Outputs, teacher: Outputs | None, gold: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """See `Objective.forward`."""
         assert teacher is not None and student.mask is not None
         losses = []

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from pydantic import Field
 
 from edgebert.distillation.objectives import Objective, Sizes, masked_average, project
 from edgebert.models.outputs import Outputs
 from edgebert.recipe import Section
+from edgebert.tasks.heads import Head
 
 
 class Options(Section):
@@ -22,11 +25,11 @@ class Embedding(Objective):
     options = Options
     needs = frozenset({"hidden"})
 
-    def __init__(self, options: Options, student: Sizes, teacher: Sizes) -> None:
-        super().__init__(options, student, teacher)
+    def __init__(self, options: Options, student: Sizes, teacher: Sizes, heads: Mapping[Head, float]) -> None:
+        super().__init__(options, student, teacher, heads)
         self.projection = project(student.hidden, teacher.hidden)
 
-    def forward(self, student: Outputs, teacher: Outputs | None, labels: torch.Tensor) -> torch.Tensor:
+    def forward(self, student: Outputs, teacher: Outputs | None, gold: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """See `Objective.forward`."""
         assert teacher is not None and student.mask is not None
         difference = self.projection(student.hidden[0]).float() - teacher.hidden[0].float()

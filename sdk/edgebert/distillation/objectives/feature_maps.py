@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from pydantic import Field
 from torch import nn
@@ -10,6 +12,7 @@ from torch.nn import functional
 from edgebert.distillation.objectives import Objective, Sizes, layer_map, masked_average, project
 from edgebert.models.outputs import Outputs
 from edgebert.recipe import Section
+from edgebert.tasks.heads import Head
 
 
 class Options(Section):
@@ -24,12 +27,12 @@ class FeatureMaps(Objective):
     options = Options
     needs = frozenset({"hidden"})
 
-    def __init__(self, options: Options, student: Sizes, teacher: Sizes) -> None:
-        super().__init__(options, student, teacher)
+    def __init__(self, options: Options, student: Sizes, teacher: Sizes, heads: Mapping[Head, float]) -> None:
+        super().__init__(options, student, teacher, heads)
         self.layers = layer_map(student.layers, teacher.layers)
         self.projections = nn.ModuleList(project(student.hidden, teacher.hidden) for _ in self.layers)
 
-    def forward(self, student: Outputs, teacher: Outputs | None, labels: torch.Tensor) -> torch.Tensor:
+    def forward(self, student: Outputs, teacher: Outputs | None, gold: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """See `Objective.forward`."""
         assert teacher is not None and student.mask is not None
         losses = []

@@ -1,18 +1,23 @@
-"""Hard labels: cross-entropy where a text has a label."""
+"""Hard labels: the loss of each head's kind beside the gold, where a text has some."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from pydantic import Field
-from torch.nn import functional
 
+from edgebert.distillation.losses import hard_loss
 from edgebert.distillation.objectives import Objective
 from edgebert.models.outputs import Outputs
 from edgebert.recipe import Section
 
 
 class Options(Section):
-    """Cross-entropy, summed over the labelled texts and divided by the batch size."""
+    """Cross-entropy (a squared difference for scores), summed over the labelled texts and divided by the batch size.
+
+    Where each token has a label of its own: the mean over the labelled tokens of the batch.
+    """
 
     weight: float = Field(0.3, ge=0)
 
@@ -22,7 +27,12 @@ class HardLabels(Objective):
 
     options = Options
 
-    def forward(self, student: Outputs, teacher: Outputs | None, labels: torch.Tensor) -> torch.Tensor:
+    def forward(self, student: Outputs, teacher: Outputs | None, gold: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """See `Objective.forward`."""
-        loss = functional.cross_entropy(student.logits.float(), labels, ignore_index=-1, reduction="sum")
-        return loss / len(labels)
+        return self.average(
+            lambda head: (
+                hard_loss(head, student.heads[head.name], gold[head.name], student.mask)
+                if head.name in gold
+                else student.heads[head.name].new_zeros((), dtype=torch.float32)
+            )
+        )

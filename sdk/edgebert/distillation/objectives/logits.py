@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from pydantic import Field
-from torch.nn import functional
 
+from edgebert.distillation.losses import soft_loss
 from edgebert.distillation.objectives import Objective
 from edgebert.models.outputs import Outputs
 from edgebert.recipe import Section
+from edgebert.tasks.heads import Head
 
 
 class Options(Section):
-    """`T**2 * KL(softmax(teacher / T) || softmax(student / T))`, mean over the batch."""
+    """`T**2 * KL(softmax(teacher / T) || softmax(student / T))`, mean over the batch.
+
+    A score is compared by its squared difference, a vector by `1 - cos`.
+    """
 
     weight: float = Field(0.7, ge=0)
     temperature: float = Field(2.0, gt=0)
@@ -24,10 +30,15 @@ class Logits(Objective):
     options = Options
     needs = frozenset({"logits"})
 
-    def forward(self, student: Outputs, teacher: Outputs | None, labels: torch.Tensor) -> torch.Tensor:
+    def forward(self, student: Outputs, teacher: Outputs | None, gold: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """See `Objective.forward`."""
         assert teacher is not None
-        temperature = self.settings.temperature
-        ours = functional.log_softmax(student.logits.float() / temperature, dim=-1)
-        theirs = functional.log_softmax(teacher.logits.float() / temperature, dim=-1)
-        return functional.kl_div(ours, theirs, reduction="batchmean", log_target=True) * temperature**2
+        answers = teacher.heads
+
+        def loss(head: Head) -> torch.Tensor:
+            mask = student.mask
+            if head.tied and mask is not None:
+                mask = mask * (gold[head.name] >= 0)  # words are learned where one is masked
+            return soft_loss(head, student.heads[head.name], answers[head.name], mask, self.settings.temperature)
+
+        return self.average(loss)

@@ -29,4 +29,5 @@ final class Core {
     static native int ngramsChannels(ByteBuffer memory);
     static native long ngramsRows(ByteBuffer memory, int channel);
     static native long ngramsIds(ByteBuffer memory, int channel, byte[] text, int[] ids);
+    static native long ngramsWords(ByteBuffer memory, int words, int characters, byte[] text, int unit, int[] out);
 }

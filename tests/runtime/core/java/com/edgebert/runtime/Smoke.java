@@ -129,6 +129,14 @@ public final class Smoke {
         for (int channel = 0; channel < Core.ngramsChannels(memory); channel++) {
             print("rows " + Core.ngramsRows(memory, channel), ids, Core.ngramsIds(memory, channel, text, ids));
         }
+        int[] words = new int[1600];
+        long count = Core.ngramsWords(memory, 0, 2, text, 2, words);
+        print("words", words, 16 * count);
+        expect(Core.ngramsWords(memory, 0, 2, text, 2, new int[17]), count);
+        expect(Core.ngramsWords(memory, 2, 0, text, 2, words), BAD_ARGUMENT);
+        expect(Core.ngramsWords(memory, -1, 2, text, 2, words), BAD_ARGUMENT);
+        expect(Core.ngramsWords(memory, 0, 2, text, 3, words), BAD_ARGUMENT);
+        expect(Core.ngramsWords(memory, 0, 2, text, 0, null), BAD_ARGUMENT);
         expect(Core.ngramsRows(memory, -1), BAD_ARGUMENT);
         expect(Core.ngramsIds(memory, 8, text, ids), BAD_ARGUMENT);
         expect(Core.ngramsIds(memory, 0, null, ids), BAD_ARGUMENT);

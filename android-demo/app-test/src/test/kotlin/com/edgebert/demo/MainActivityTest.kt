@@ -71,7 +71,7 @@ class MainActivityTest {
         start()
         val choice = screen.findViewById<Spinner>(R.id.bundle)
         val names = (0 until choice.adapter.count).map { choice.adapter.getItem(it).toString() }
-        assertEquals(listOf("a-native.edgebert", "b-pair.edgebert", "c-onnx.edgebert"), names)
+        assertEquals(listOf("a-native.edgebert", "b-pair.edgebert", "c-onnx.edgebert", "d-scores.edgebert"), names)
         assertTrue(screen.text(R.id.facts), screen.text(R.id.facts).startsWith("tiny-native, tiny, native int8, 3 labels, "))
         assertFalse(screen.isVisible(R.id.error))
     }
@@ -127,6 +127,17 @@ class MainActivityTest {
             type(vector.first)
             waitForAnswer(vector.label)
         }
+    }
+
+    @Test
+    fun `a bundle of another task gives a line and no probabilities`() {
+        start()
+        type("play music")
+        waitFor("the probabilities") { rows().size == 3 }
+        choose(3)
+        assertTrue(screen.text(R.id.facts), screen.text(R.id.facts).contains("self-test passed"))
+        waitFor("a score") { Regex("-?\\d+\\.\\d{4}").matches(screen.text(R.id.answer)) }
+        assertEquals(0, rows().size)
     }
 
     @Test

@@ -43,14 +43,15 @@ class Documents : ContentProvider() {
 /** A bundle that is not in the app: "good.edgebert" or "damaged.edgebert". */
 fun file(name: String): File = File(System.getProperty("edgebert.files")!!, name)
 
-/** What a bundle in the app's assets must answer. */
+/** What a bundle in the app's assets must answer; a label and a probability where it does classification. */
 class Expected(val first: String, val second: String?, val label: String, val probability: Double)
 
 /** All that can be typed of a bundle's golden vectors. */
 fun expected(bundle: String): List<Expected> = file("$bundle.jsonl").readLines().map(::JSONObject).map {
     val text = it.get("text")
     val (first, second) = if (text is JSONArray) text.getString(0) to text.getString(1) else text as String to null
-    Expected(first, second, it.getString("label"), it.getDouble("probability"))
+    val answer = it.getJSONObject("answer")
+    Expected(first, second, answer.optString("label"), answer.optDouble("probability"))
 }.filter { it.first.isNotBlank() }
 
 /** Lets the app's threads and the main thread work until it is so. */

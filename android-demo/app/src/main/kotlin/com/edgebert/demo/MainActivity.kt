@@ -15,6 +15,7 @@ import android.widget.ProgressBar
 import android.widget.Spinner
 import android.widget.TextView
 import com.edgebert.runtime.Text
+import com.edgebert.runtime.decode.Classification
 
 /** Pick a bundle, type a text, see the answer and what it took. With [Headless] extras it measures and says nothing. */
 class MainActivity : Activity(), Session.Listener {
@@ -158,12 +159,17 @@ class MainActivity : Activity(), Session.Listener {
         ask()
     }
 
-    override fun onAnswer(answer: Answer) {
+    override fun onAnswer(answered: Answered) {
         error.visibility = View.GONE
-        this.answer.text = answer.classification.label
-        val milliseconds = decimals(answer.milliseconds)
-        latency.text = getString(R.string.latency, milliseconds, answer.count, decimals(answer.median))
-        val best = answer.classification.probabilities.entries.sortedByDescending { it.value }.take(SHOWN)
+        val found = answered.answer
+        answer.text = if (found !is Classification) found.summary() else if (found.sure) found.label else "-"
+        val milliseconds = decimals(answered.milliseconds)
+        latency.text = getString(R.string.latency, milliseconds, answered.count, decimals(answered.median))
+        showProbabilities(if (found is Classification) found.probabilities else emptyMap())
+    }
+
+    private fun showProbabilities(all: Map<String, Double>) {
+        val best = all.entries.sortedByDescending { it.value }.take(SHOWN)
         while (probabilities.childCount > best.size) probabilities.removeViewAt(probabilities.childCount - 1)
         while (probabilities.childCount < best.size) layoutInflater.inflate(R.layout.probability, probabilities)
         for ((row, entry) in best.withIndex()) showProbability(probabilities.getChildAt(row), entry.key, entry.value)

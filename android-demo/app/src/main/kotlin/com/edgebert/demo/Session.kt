@@ -4,7 +4,7 @@ import android.content.Context
 import android.net.Uri
 import android.os.Handler
 import android.os.Looper
-import com.edgebert.runtime.Classification
+import com.edgebert.runtime.Answer
 import com.edgebert.runtime.EdgeBert
 import com.edgebert.runtime.EdgeBertException
 import com.edgebert.runtime.SelfTest
@@ -16,12 +16,12 @@ import java.util.concurrent.atomic.AtomicReference
 class Opened(val source: BundleSource, val model: EdgeBert, val selfTest: SelfTest)
 
 /**
- * One answer.
+ * One answer and what it took.
  *
  * @property milliseconds this prediction took.
  * @property median ms, over the last `count` predictions.
  */
-class Answer(val classification: Classification, val milliseconds: Double, val median: Double, val count: Int)
+class Answered(val answer: Answer, val milliseconds: Double, val median: Double, val count: Int)
 
 /**
  * The open model and the one thread that talks to it. It outlives the screen when that is rotated.
@@ -34,7 +34,7 @@ class Session(private val context: Context) {
         fun onDocument(document: BundleSource.Document)
         fun onOpening(source: BundleSource)
         fun onOpened(opened: Opened)
-        fun onAnswer(answer: Answer)
+        fun onAnswer(answered: Answered)
         fun onError(message: String)
     }
 
@@ -80,7 +80,7 @@ class Session(private val context: Context) {
         onWorker({ opened === asked }) {
             val newest = checkNotNull(question.getAndSet(null))
             val start = System.nanoTime()
-            val found = asked.model.classify(listOf(newest)).single()
+            val found = asked.model.predict(listOf(newest)).single()
             val milliseconds = (System.nanoTime() - start) / 1e6
             main.post { if (opened === asked) listener?.onAnswer(remember(found, milliseconds)) }
         }
@@ -106,10 +106,10 @@ class Session(private val context: Context) {
         listener?.onOpened(found)
     }
 
-    private fun remember(found: Classification, milliseconds: Double): Answer {
+    private fun remember(found: Answer, milliseconds: Double): Answered {
         recent.addLast(milliseconds)
         if (recent.size > REMEMBERED) recent.removeFirst()
-        return Answer(found, milliseconds, recent.sorted()[recent.size / 2], recent.size)
+        return Answered(found, milliseconds, recent.sorted()[recent.size / 2], recent.size)
     }
 
     /** Errors are answers too, for a bundle can come from anywhere; one that nobody waits for is not told. */

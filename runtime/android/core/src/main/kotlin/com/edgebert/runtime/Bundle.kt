@@ -2,7 +2,6 @@ package com.edgebert.runtime
 
 import java.io.Closeable
 import java.io.File
-import java.math.BigInteger
 import java.nio.ByteBuffer
 import java.nio.channels.FileChannel
 import java.security.GeneralSecurityException
@@ -10,23 +9,6 @@ import java.security.MessageDigest
 import java.security.PublicKey
 import java.security.Signature
 import java.security.interfaces.ECPublicKey
-
-/**
- * A test vector: what the exporting machine found for one text.
- *
- * @property text the text, or pair of texts.
- * @property ids by input name, as the featurizer made them.
- * @property logits one for each label.
- * @property label the label of the largest logit.
- * @property probability of that label, 0 to 1.
- */
-public class GoldenVector(
-    public val text: Text,
-    public val ids: Features,
-    public val logits: DoubleArray,
-    public val label: String,
-    public val probability: Double,
-)
 
 /**
  * An open, verified bundle: the one file that crosses from the workstation to the phone. Safe from several threads.
@@ -78,7 +60,7 @@ public class Bundle private constructor(
         val lines = read(GOLDEN).toString(Charsets.ISO_8859_1).split("\r\n", "\n", "\r")
         val vectors = lines.dropLastWhile { it.isEmpty() }.mapIndexed { index, line ->
             try {
-                golden(Json.parse(line.toByteArray(Charsets.ISO_8859_1), "the line"), manifest)
+                goldenVector(Json.parse(line.toByteArray(Charsets.ISO_8859_1), "the line"), manifest)
             } catch (error: BundleException) {
                 throw BundleException("$path: $GOLDEN, line ${index + 1}: ${error.message}", error)
             }
@@ -212,52 +194,3 @@ public class Bundle private constructor(
         }
     }
 }
-
-private val GOLDEN_KEYS = setOf("ids", "label", "logits", "probability", "text")
-
-/** Checks one test vector against the manifest. */
-private fun golden(value: Any?, manifest: Manifest): GoldenVector {
-    if (value !is Map<*, *> || value.keys != GOLDEN_KEYS) {
-        throw BundleException("a test vector has exactly the fields ${GOLDEN_KEYS.joinToString(", ")}")
-    }
-    val given = value["text"]
-    val text = when {
-        given is String -> Text(given)
-        given is List<*> && given.size == 2 && given.all { it is String } ->
-            Text(given[0] as String, given[1] as String)
-        else -> throw BundleException("'text' must be a text or a list of two texts")
-    }
-    val ids = goldenIds(value["ids"], manifest)
-    val logits = value["logits"]
-    if (logits !is List<*> || logits.size != manifest.labels.size || !logits.all(::isNumber)) {
-        throw BundleException("'logits' must be ${manifest.labels.size} numbers")
-    }
-    val label = value["label"]
-    if (label !in manifest.labels) throw BundleException("'label' is not one of the labels in the manifest")
-    val probability = value["probability"]
-    if (!isNumber(probability) || (probability as Number).toDouble() !in 0.0..1.0) {
-        throw BundleException("'probability' must be a number from 0 to 1")
-    }
-    val numbers = DoubleArray(logits.size) { (logits[it] as Number).toDouble() }
-    return GoldenVector(text, ids, numbers, label as String, probability.toDouble())
-}
-
-private fun goldenIds(value: Any?, manifest: Manifest): Features {
-    val specs = manifest.inputSpecs
-    if (value !is Map<*, *> || value.keys != specs.map { it.name }.toSet()) {
-        throw BundleException("'ids' must hold exactly the inputs ${specs.map { it.name }.sorted().joinToString(", ")}")
-    }
-    return specs.associate { spec ->
-        val ids = value[spec.name]
-        if (ids !is List<*> || !ids.all { it is Long && it in 0 until spec.rows }) {
-            throw BundleException("'ids' of ${repr(spec.name)} must be whole numbers from 0 to ${spec.rows - 1}")
-        }
-        if (ids.size > spec.perLength.toLong() * manifest.maxLength) {
-            throw BundleException("${repr(spec.name)} has ${ids.size} ids, more than the model takes")
-        }
-        spec.name to IntArray(ids.size) { (ids[it] as Long).toInt() }
-    }
-}
-
-private fun isNumber(value: Any?): Boolean =
-    (value is Long || value is Double || value is BigInteger) && Math.abs((value as Number).toDouble()) < 1e30

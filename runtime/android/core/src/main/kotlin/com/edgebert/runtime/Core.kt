@@ -43,17 +43,26 @@ internal object Core {
         types: IntArray?,
         scratch: IntArray,
     ): Long
+    @JvmStatic external fun wordpieceTokens(memory: ByteBuffer, text: ByteArray, unit: Int, out: IntArray): Long
 
     @JvmStatic external fun ngramsSize(): Long
     @JvmStatic external fun ngramsOpen(memory: ByteBuffer, file: ByteBuffer, offset: Long, length: Long): Int
     @JvmStatic external fun ngramsChannels(memory: ByteBuffer): Int
     @JvmStatic external fun ngramsRows(memory: ByteBuffer, channel: Int): Long
     @JvmStatic external fun ngramsIds(memory: ByteBuffer, channel: Int, text: ByteArray, ids: IntArray): Long
+    @JvmStatic external fun ngramsWords(
+        memory: ByteBuffer,
+        words: Int,
+        characters: Int,
+        text: ByteArray,
+        unit: Int,
+        out: IntArray,
+    ): Long
 }
 
 /** Loads libedgebert.so once; every user of [Core] comes through here. */
 internal object CoreLibrary {
-    private const val API_VERSION = 1
+    private const val API_VERSION = 2
 
     private val problem: String? = try {
         System.loadLibrary("edgebert")

@@ -1,5 +1,15 @@
 package com.edgebert.runtime
 
+import com.edgebert.runtime.decode.Classification
+import com.edgebert.runtime.decode.Decoder
+import com.edgebert.runtime.decode.Decoders
+import com.edgebert.runtime.decode.Embedding
+import com.edgebert.runtime.decode.Filled
+import com.edgebert.runtime.decode.FoundAnswer
+import com.edgebert.runtime.decode.MultiLabel
+import com.edgebert.runtime.decode.Score
+import com.edgebert.runtime.decode.Tagging
+import com.edgebert.runtime.decode.Understanding
 import java.io.File
 import java.util.concurrent.CompletableFuture
 import java.util.concurrent.Executor
@@ -21,6 +31,7 @@ public class EdgeBert private constructor(
     private val opened: Bundle,
     private val featurizer: Featurizer,
     private val loaded: Engine,
+    private val decoder: Decoder,
     private val options: LoadOptions,
 ) : AutoCloseable {
     @Volatile
@@ -29,7 +40,7 @@ public class EdgeBert private constructor(
     /** What the bundle says about itself. */
     public val manifest: Manifest get() = opened.manifest
 
-    /** The labels, in the order of the logits. */
+    /** The labels of the first output that has some, in the order of its columns; empty where none has. */
     public val labels: List<String> get() = manifest.labels
 
     /** The open bundle. */
@@ -47,36 +58,55 @@ public class EdgeBert private constructor(
     /** Whether the model takes pairs of texts. */
     public val takesPairs: Boolean get() = featurizer.pair
 
-    /** Whether text becomes logits in one pass, so that [infer] has nothing to do. */
+    /** Whether the engine makes outputs of text in one pass, so that [infer] looks at no ids. */
     public val readsText: Boolean get() = loaded is TextEngine
 
     /**
-     * The answer to one text.
+     * The answer to one text, of the kind that the model's task gives: a [Classification], a [Tagging], …
      *
      * @throws DataException the model takes pairs, or the text holds half of a surrogate pair.
      * @throws MainThreadException see [EdgeBert].
      * @throws EdgeBertException the model is closed.
      */
-    public fun classify(text: String): Classification = classify(listOf(Text(text))).single()
+    public fun predict(text: String): Answer = predict(listOf(Text(text))).single()
 
-    /** The answer to a pair of texts; throws as the other `classify`. */
-    public fun classify(first: String, second: String): Classification = classify(listOf(Text(first, second))).single()
+    /** The answer to a pair of texts; throws as the other `predict`. */
+    public fun predict(first: String, second: String): Answer = predict(listOf(Text(first, second))).single()
 
     /**
-     * One answer a text, in order; throws as the other `classify`.
+     * One answer a text or pair, in order; throws as the other `predict`.
      *
-     * @param batchSize texts in one run of a graph that takes batches. The company a text has can move the logits of an
-     *   int8 graph a little; with 1 it never does.
+     * @param batchSize texts in one run of a graph that takes batches. The company a text has can move the outputs of
+     *   an int8 graph a little; with 1 it never does.
      */
+    @JvmOverloads
+    public fun predict(texts: List<Text>, batchSize: Int = BATCH_SIZE): List<Answer> {
+        val asked = ask(texts)
+        for ((index, text) in texts.withIndex()) decoder.check(text, index + 1)
+        return decode(asked, answered(asked, batchSize))
+    }
+
+    /**
+     * The label of a text; of a model that does classification.
+     *
+     * @throws UsageException the model does something else; the message names the method to call.
+     * @throws DataException and others, as [predict].
+     */
+    public fun classify(text: String): Classification = only("classification", Text(text))
+
+    /** The label of a pair of texts; throws as the other `classify`. */
+    public fun classify(first: String, second: String): Classification = only("classification", Text(first, second))
+
+    /** One label a text, in order; throws as the other `classify`. See [predict] for the batch size. */
     @JvmOverloads
     public fun classify(texts: List<String>, batchSize: Int = BATCH_SIZE): List<Classification> =
         classify(texts.map { Text(it) }, batchSize)
 
-    /** One answer a text or pair, in order; throws as the other `classify`. */
+    /** One label a text or pair, in order; throws as the other `classify`. See [predict] for the batch size. */
     @JvmName("classifyTexts")
     @JvmOverloads
     public fun classify(texts: List<Text>, batchSize: Int = BATCH_SIZE): List<Classification> =
-        decode(logits(texts, batchSize))
+        answers("classification", texts, batchSize)
 
     /** [classify] on `executor`. A failure arrives as the cause of the future's exception. */
     public fun classifyAsync(text: String, executor: Executor): CompletableFuture<Classification> =
@@ -86,47 +116,119 @@ public class EdgeBert private constructor(
     public fun classifyAsync(texts: List<String>, executor: Executor): CompletableFuture<List<Classification>> =
         CompletableFuture.supplyAsync(Supplier { classify(texts) }, executor)
 
-    /** Logits, float [texts][labels]; throws as [classify]. */
-    @JvmOverloads
-    public fun logits(texts: List<Text>, batchSize: Int = BATCH_SIZE): Array<FloatArray> {
-        val reader = loaded as? TextEngine ?: return infer(featurize(texts), batchSize)
-        checkUsable()
-        checkBatchSize(batchSize)
-        return checked(reader.read(texts))
-    }
+    /** The score of a text; of a model that does regression; throws as [classify]. */
+    public fun score(text: String): Score = only("regression", Text(text))
 
-    /** First stage of [classify]: texts to ids; throws as [classify]. */
-    public fun featurize(texts: List<Text>): List<Features> {
-        checkUsable()
-        return texts.mapIndexed { index, text -> featurizer.features(text, index + 1) }
+    /** The score of a pair of texts; throws as the other `score`. */
+    public fun score(first: String, second: String): Score = only("regression", Text(first, second))
+
+    /** All labels that fit a text; of a model that does multi-label; throws as [classify]. */
+    public fun labelsOf(text: String): MultiLabel = only("multi-label", Text(text))
+
+    /** All labels that fit a pair of texts; throws as the other `labelsOf`. */
+    public fun labelsOf(first: String, second: String): MultiLabel = only("multi-label", Text(first, second))
+
+    /** The words of a text of any length and their tags; of a model that does token-classification; as [classify]. */
+    public fun tag(text: String): Tagging = only("token-classification", Text(text))
+
+    /** What a text wants and with what; of a model that does intent-slots; throws as [classify]. */
+    public fun understand(text: String): Understanding = only("intent-slots", Text(text))
+
+    /** What in a context of any length answers a question; of a model that does question-answering; as [classify]. */
+    public fun answer(question: String, context: String): FoundAnswer =
+        only("question-answering", Text(question, context))
+
+    /** The words that fit where a text holds [MASK]; of a model that does masked-lm; throws as [classify]. */
+    public fun fill(text: String): Filled = only("masked-lm", Text(text))
+
+    /** A vector of length 1 for a text; of a model that does embedding; throws as [classify]. */
+    public fun embed(text: String): FloatArray = only<Embedding>("embedding", Text(text)).vector
+
+    private fun <A : Answer> only(task: String, text: Text): A = answers<A>(task, listOf(text), 1).single()
+
+    @Suppress("UNCHECKED_CAST") // the task's decoder gives no other answers
+    private fun <A : Answer> answers(task: String, texts: List<Text>, batchSize: Int): List<A> {
+        if (manifest.task != task) {
+            val verb = Decoders.KNOWN.getValue(manifest.task).verb
+            throw UsageException("this model does ${manifest.task}: call `$verb`")
+        }
+        return predict(texts, batchSize) as List<A>
     }
 
     /**
-     * Second stage: ids to logits, float [texts][labels]. Ids are checked before the engine sees them.
+     * Outputs of the graph, of each piece of the texts (a task that reads long texts cuts them); throws as [predict].
+     */
+    @JvmOverloads
+    public fun outputs(texts: List<Text>, batchSize: Int = BATCH_SIZE): List<Outputs> = answered(ask(texts), batchSize)
+
+    /**
+     * The numbers of the only output, float [texts][width]; throws as [predict].
      *
-     * @throws UsageException the engine reads text in one pass; see [readsText].
+     * @throws UsageException the model has several outputs, or one with a row for each token: see [outputs].
+     */
+    @JvmOverloads
+    public fun logits(texts: List<Text>, batchSize: Int = BATCH_SIZE): Array<FloatArray> {
+        val only = manifest.graph.outputs.singleOrNull()
+        if (only == null || only.perToken) {
+            throw UsageException("a ${manifest.task} model has more than one row of logits a text: call `outputs`")
+        }
+        return outputs(texts, batchSize).map { it.getValue(only.name).values }.toTypedArray()
+    }
+
+    /** First stage of [predict]: what the network reads of each text; throws as [predict]. */
+    public fun ask(texts: List<Text>): List<Asked> {
+        checkUsable()
+        return texts.mapIndexed { index, text -> Asked(text, decoder.cut(text, index + 1, featurizer)) }
+    }
+
+    /** Second stage: ids of each piece of the texts; throws as [predict]. */
+    public fun featurize(asked: List<Asked>): List<Features> {
+        checkUsable()
+        return asked.flatMapIndexed { index, one -> one.pieces.map { featurizer.features(it.text, index + 1) } }
+    }
+
+    /**
+     * Third stage: outputs of each piece. Ids are checked before the engine sees them; an engine that [readsText] reads
+     * the pieces themselves.
+     *
      * @throws BundleException an id outside its table, or a failing graph.
      */
     @JvmOverloads
-    public fun infer(features: List<Features>, batchSize: Int = BATCH_SIZE): Array<FloatArray> {
+    public fun infer(asked: List<Asked>, features: List<Features>, batchSize: Int = BATCH_SIZE): List<Outputs> {
         checkUsable()
-        checkBatchSize(batchSize)
-        val graph = loaded as? GraphEngine
-            ?: throw UsageException("a $engine bundle reads text in one pass: call `logits` instead of `infer`")
-        return checked(infer(graph, features, featurizer.inputs, manifest.shapes, batchSize))
+        if (batchSize < 1) throw UsageException("batch_size must be a whole number from 1, not $batchSize")
+        return when (loaded) {
+            is TextEngine -> read(loaded, asked)
+            is GraphEngine -> infer(loaded, features, manifest.graph, batchSize)
+            else -> throw IllegalStateException("an engine is of one of the two kinds")
+        }
     }
 
-    /** Third stage: logits to answers. */
-    public fun decode(logits: Array<FloatArray>): List<Classification> =
-        logits.map { Decode.classification(it, labels) }
+    /** Fourth stage: answers, one a text. */
+    public fun decode(asked: List<Asked>, outputs: List<Outputs>): List<Answer> {
+        var at = 0
+        return asked.map { one ->
+            at += one.pieces.size
+            decoder.decode(one, outputs.subList(at - one.pieces.size, at), featurizer)
+        }
+    }
+
+    private fun answered(asked: List<Asked>, batchSize: Int): List<Outputs> =
+        infer(asked, if (readsText) emptyList() else featurize(asked), batchSize)
+
+    private fun read(reader: TextEngine, asked: List<Asked>): List<Outputs> {
+        val name = manifest.outputs[0].name
+        val rows = reader.read(asked.flatMap { one -> one.pieces.map { it.text } })
+        return rows.map { mapOf(name to Tensor(intArrayOf(it.size), it)) }
+    }
 
     /**
      * Replays the bundle's golden vectors here, one text at a time, as they were recorded.
      *
-     * Ids must be equal. Logits may differ by `tolerance` times the scale (the largest golden logit, at least 1). The
-     * default is for the engine and processor family that recorded them; another processor may round int8 activations
-     * differently, for which 0.05 is a sensible tolerance. Labels must be equal, unless the two best golden logits lie
-     * closer together than twice that difference (a tie).
+     * Ids must be equal. Outputs may differ by `tolerance` times the scale (the largest golden number of the output, at
+     * least 1). The default is for the engine and processor family that recorded them; another processor may round int8
+     * activations differently, for which 0.05 is a sensible tolerance. Answers must be the same, probabilities nearly
+     * so, unless the golden decision was closer than that (a tie).
      *
      * @throws BundleException the vectors are not of this model.
      */
@@ -143,17 +245,6 @@ public class EdgeBert private constructor(
     private fun checkUsable() {
         if (closed) throw EdgeBertException("the model ${opened.path} is closed; load it again")
         options.checkThread()
-    }
-
-    private fun checkBatchSize(size: Int) {
-        if (size < 1) throw UsageException("batch_size must be a whole number from 1, not $size")
-    }
-
-    private fun checked(logits: Array<FloatArray>): Array<FloatArray> {
-        logits.firstOrNull { it.size != labels.size }?.let {
-            throw BundleException("${opened.path}: the graph gives ${it.size} logits for ${labels.size} labels")
-        }
-        return logits
     }
 
     public companion object {
@@ -200,59 +291,8 @@ public class EdgeBert private constructor(
 
         private fun open(bundle: Bundle, options: LoadOptions): EdgeBert {
             options.checkThread()
-            val manifest = bundle.manifest
-            val name = Engines.choose(options.engine, manifest)
-            if (manifest.task !in Decode.TASKS) {
-                throw BundleException("its task ${repr(manifest.task)} is unknown to this EdgeBERT; upgrade EdgeBERT")
-            }
-            val featurizer = loadFeaturizer(manifest.featurizer, bundle::map)
-            checkFeaturizer(featurizer, manifest)
-            val model = bundle.map(bundle.modelName)
-            val engine = Engines.load(name, model, manifest.inputSpecs, manifest.shapes, options.threads)
-            try {
-                checkMinimum(engine, manifest)
-            } catch (error: BundleException) {
-                engine.close()
-                throw error
-            }
-            return EdgeBert(bundle, featurizer, engine, options)
-        }
-
-        /** The featurizer must be about the same ids as the graph. */
-        private fun checkFeaturizer(featurizer: Featurizer, manifest: Manifest) {
-            val described = shown(manifest.inputSpecs)
-            val made = shown(featurizer.inputs)
-            if (described != made) {
-                throw BundleException("the featurizer makes the inputs $made, but the graph takes $described")
-            }
-            if (featurizer.maxLength != manifest.maxLength) {
-                throw BundleException(
-                    "the featurizer cuts texts at ${featurizer.maxLength}, but the graph takes ${manifest.maxLength}"
-                )
-            }
-        }
-
-        private fun shown(inputs: List<InputSpec>): String =
-            inputs.joinToString(", ", "[", "]") { "(${repr(it.name)}, ${it.perLength}, ${it.rows})" }
-
-        /** Whether the engine here is as new as the bundle asks for. */
-        private fun checkMinimum(engine: Engine, manifest: Manifest) {
-            val minimum = manifest.requires["minimum"] as String? ?: return
-            val found = engine.version ?: return
-            if (manifest.requires["package"] == engine.packageName && compare(found, minimum) < 0) {
-                throw BundleException(
-                    "it needs ${engine.packageName} $minimum or newer, installed is $found; " +
-                        "raise its version in the app's Gradle dependencies"
-                )
-            }
-        }
-
-        private fun compare(a: String, b: String): Int {
-            val (left, right) = listOf(a, b).map { text ->
-                Regex("\\d+").findAll(text).take(3).map { it.value.take(9).toInt() }.toList()
-            }
-            for ((x, y) in left.zip(right)) if (x != y) return x.compareTo(y)
-            return left.size.compareTo(right.size)
+            val parts = Loading.load(bundle, options)
+            return EdgeBert(bundle, parts.featurizer, parts.engine, parts.decoder, options)
         }
     }
 }

@@ -6,10 +6,10 @@ import java.nio.ByteBuffer
 /**
  * What runs a graph. Every engine may be called from several threads; one that cannot run in parallel waits.
  *
- * An engine is a class with the constructor `(ByteBuffer model, List<InputSpec> inputs, Shapes shapes, int threads)`,
- * found by its name when a bundle needs it. The model is a read-only direct buffer on the file's pages. The constructor
- * throws [BundleException] for a graph that it refuses, [MissingEngineException] when its library is not in the app.
- * A LinkageError (a native library that does not load) becomes an [EdgeBertException].
+ * An engine is a class with the constructor `(ByteBuffer model, GraphSpec graph, int threads)`, found by its name when
+ * a bundle needs it. The model is a read-only direct buffer on the file's pages. The constructor throws
+ * [BundleException] for a graph that it refuses, [MissingEngineException] when its library is not in the app. A
+ * LinkageError (a native library that does not load) becomes an [EdgeBertException].
  */
 public interface Engine : AutoCloseable {
     /** The package that a manifest's `requires` names, such as "onnxruntime". */
@@ -25,18 +25,19 @@ public interface Engine : AutoCloseable {
 /** An engine that takes ids. */
 public interface GraphEngine : Engine {
     /**
-     * Logits of each row, float [rows][labels]. The ids lie in their tables, and the shapes are the manifest's.
+     * Every output of the graph by its name: [rows, width], or [rows, length, width] where it has a row for each token.
+     * The ids lie in their tables, and the shapes are the manifest's. [EngineSupport.output] checks what is given.
      *
-     * @throws BundleException the graph failed, or gave something other than one finite row of logits a text.
+     * @throws BundleException the graph failed, or gave other shapes, or numbers that are not finite.
      * @throws EdgeBertException the engine is closed.
      */
-    public fun run(batch: Batch): Array<FloatArray>
+    public fun run(batch: Batch): Map<String, Tensor>
 }
 
-/** An engine that reads text itself, from its first byte to the logits, in one pass. */
+/** An engine that reads text itself, from its first byte to the answer, in one pass. Its model has one output. */
 public interface TextEngine : Engine {
     /**
-     * Logits of each text, float [texts][labels].
+     * That output of each text, float [texts][width].
      *
      * @throws DataException a pair where the model takes one text, or the reverse; a text that is not valid Unicode.
      * @throws EdgeBertException the engine is closed.
@@ -101,12 +102,12 @@ internal object Engines {
     }
 
     /** Loads a graph with the engine `name`. */
-    fun load(name: String, model: ByteBuffer, inputs: List<InputSpec>, shapes: Shapes, threads: Int): Engine {
+    fun load(name: String, model: ByteBuffer, graph: GraphSpec, threads: Int): Engine {
         checkThreads(threads)
-        val signature = arrayOf(ByteBuffer::class.java, List::class.java, Shapes::class.java, Int::class.java)
         try {
             val type = Class.forName(KNOWN.getValue(name).type)
-            return type.getConstructor(*signature).newInstance(model, inputs, shapes, threads) as Engine
+            val made = type.getConstructor(ByteBuffer::class.java, GraphSpec::class.java, Int::class.java)
+            return made.newInstance(model, graph, threads) as Engine
         } catch (error: ClassNotFoundException) {
             throw missing(name, error)
         } catch (error: InvocationTargetException) {

@@ -3,25 +3,31 @@ package com.edgebert.runtime
 /** What adapters of engines share. */
 public object EngineSupport {
     /**
-     * Rows of logits, float [rows][classes], of what an engine gave.
+     * One output of a run, as [GraphEngine.run] must give it.
      *
-     * @param values row after row.
+     * @param spec what the manifest says of it.
+     * @param values all numbers that the engine gave, row after row.
      * @param shape as the engine says it.
-     * @throws BundleException another shape than [rows, classes], or a number that is not finite.
+     * @throws BundleException another shape than the manifest's, or a number that is not finite.
      */
     @JvmStatic
-    public fun rows(values: FloatArray, shape: LongArray, rows: Int, engine: String): Array<FloatArray> {
-        if (shape.size != 2 || shape[0] != rows.toLong() || shape[0] * shape[1] != values.size.toLong()) {
-            val shown = shape.joinToString(", ", "(", if (shape.size == 1) ",)" else ")")
-            throw BundleException("$engine: the graph gave logits of shape $shown for $rows text(s)")
+    public fun output(spec: OutputSpec, values: FloatArray, shape: LongArray, batch: Batch, engine: String): Tensor {
+        val expected = if (spec.perToken) intArrayOf(batch.rows, batch.length, spec.width) else
+            intArrayOf(batch.rows, spec.width)
+        val found = IntArray(shape.size) { shape[it].toInt() }
+        if (!found.contentEquals(expected) || values.size != expected.fold(1) { all, one -> all * one }) {
+            throw BundleException(
+                "$engine: the graph gave ${repr(spec.name)} in the shape ${found.asList()}, but the manifest says " +
+                    "${expected.asList()}"
+            )
         }
         if (values.any { it.isNaN() || it.isInfinite() }) {
             throw BundleException(
-                "$engine: the graph gave logits that are not finite; its weights are damaged or overflow"
+                "$engine: the graph gave numbers in ${repr(spec.name)} that are not finite; " +
+                    "its weights are damaged or overflow"
             )
         }
-        val classes = shape[1].toInt()
-        return Array(rows) { values.copyOfRange(it * classes, (it + 1) * classes) }
+        return Tensor(expected, values)
     }
 
     /** An error with the first line of an engine's own message. */

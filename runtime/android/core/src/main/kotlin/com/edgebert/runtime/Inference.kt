@@ -1,26 +1,30 @@
 package com.edgebert.runtime
 
 /**
- * Features to logits, float [features][labels], in their order: ids checked, texts grouped by length, padded, run.
+ * Features to outputs, in their order: ids checked, texts grouped by length, padded, run, each cut to its own tokens.
  *
  * @throws BundleException ids outside the embedding tables, features longer than the graph takes, or a failing graph.
  */
-internal fun infer(
-    engine: GraphEngine,
-    features: List<Features>,
-    inputs: List<InputSpec>,
-    shapes: Shapes,
-    batchSize: Int,
-): Array<FloatArray> {
+internal fun infer(engine: GraphEngine, features: List<Features>, graph: GraphSpec, batchSize: Int): List<Outputs> {
+    val (inputs, shapes) = graph.inputs to graph.shapes
     for (item in features) checkFeatures(item, inputs, shapes.maxLength)
     val lengths = features.map { padLength(lengthOf(it, inputs), shapes) }
-    val logits = arrayOfNulls<FloatArray>(features.size)
+    val found = arrayOfNulls<Outputs>(features.size)
     for ((length, members) in batches(lengths, shapes, batchSize)) {
-        val rows = engine.run(pad(members.map { features[it] }, inputs, length))
-        for ((index, row) in members.zip(rows)) logits[index] = row
+        val given = engine.run(pad(members.map { features[it] }, inputs, length))
+        for ((row, index) in members.withIndex()) {
+            val tokens = tokensOf(features[index], graph)
+            found[index] = graph.outputs.associate { spec ->
+                spec.name to given.getValue(spec.name).row(row, if (spec.perToken) tokens else null)
+            }
+        }
     }
-    return logits.requireNoNulls()
+    return found.requireNoNulls().asList()
 }
+
+/** How many tokens a text has, which may be none. */
+internal fun tokensOf(features: Features, graph: GraphSpec): Int =
+    features.getValue(graph.inputs[0].name).size / graph.inputs[0].perLength
 
 /** Engines trust ids: some read outside the table, one aborts the process. So every id is checked here. */
 internal fun checkFeatures(features: Features, inputs: List<InputSpec>, maxLength: Int) {

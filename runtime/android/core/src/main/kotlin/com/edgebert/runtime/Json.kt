@@ -37,6 +37,9 @@ internal object Json {
     /** `value` as JSON: two spaces of indentation, keys in the order they come, no NaN. */
     fun write(value: Any?): String = StringBuilder().also { write(it, value, "\n") }.append('\n').toString()
 
+    /** The same on one line. A line break within a text is escaped. */
+    fun line(value: Any?): String = write(value).trimEnd().replace(Regex(",\n *"), ", ").replace(Regex("\n *"), "")
+
     private fun write(out: StringBuilder, value: Any?, line: String) {
         when (value) {
             null -> out.append("null")

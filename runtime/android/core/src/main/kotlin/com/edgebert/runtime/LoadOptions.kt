@@ -10,12 +10,15 @@ import java.security.PublicKey
  * @property threads used inside one run, 1 to 256 (for ExecuTorch by the whole process).
  * @property publicKey an EC key on P-256 that the bundle must be signed with; null for an unsigned bundle.
  * @property allowMainThread whether calls on Android's main thread are wanted. They hold up the screen.
+ * @property threshold the probability below which an answer is not [Answer.sure], 0 to 1; null takes the bundle's own.
+ *   For tasks that give probabilities.
  */
 public data class LoadOptions @JvmOverloads constructor(
     public val engine: String? = null,
     public val threads: Int = 1,
     public val publicKey: PublicKey? = null,
     public val allowMainThread: Boolean = false,
+    public val threshold: Double? = null,
 ) {
     /** Refuses Android's main thread, unless [allowMainThread]: what every call of a model begins with.
      *
@@ -24,7 +27,7 @@ public data class LoadOptions @JvmOverloads constructor(
     public fun checkThread() {
         if (!allowMainThread && MainThread.isThis()) {
             throw MainThreadException(
-                "this would hold up the screen: call it on another thread, use classifyAsync, " +
+                "this would hold up the screen: call it on another thread, " +
                     "or load with LoadOptions(allowMainThread = true)"
             )
         }

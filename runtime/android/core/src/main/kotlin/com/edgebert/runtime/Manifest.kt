@@ -1,9 +1,8 @@
 package com.edgebert.runtime
 
+import com.edgebert.runtime.decode.Context
+import com.edgebert.runtime.decode.Decoders
 import java.math.BigInteger
-import java.time.DateTimeException
-import java.time.LocalDate
-import java.time.LocalTime
 
 /**
  * One input of a graph: ids of shape [batch, perLength * length], each in [0, rows); 0 is the padding id.
@@ -17,11 +16,13 @@ public data class InputSpec(public val name: String, public val perLength: Int, 
 /**
  * One input or output of the graph.
  *
- * @property name of the tensor; the output that counts is "logits".
+ * @property name of the tensor.
  * @property dtype such as "int64" or "float32".
- * @property shape its dimensions: a Long, or a String (a name) where it is dynamic.
+ * @property shape its dimensions: a Long, or a String (a name) where it is dynamic. An output has ["batch", width], or
+ *   ["batch", "length", width] with a row for each token.
  * @property perLength ids for each unit of length; null for outputs.
  * @property rows rows of the table that the ids point into; null for outputs.
+ * @property labels what the columns of an output are called; empty where they have no names.
  */
 public data class TensorInfo(
     public val name: String,
@@ -29,6 +30,7 @@ public data class TensorInfo(
     public val shape: List<Any>,
     public val perLength: Int? = null,
     public val rows: Long? = null,
+    public val labels: List<String> = emptyList(),
 )
 
 /**
@@ -59,22 +61,22 @@ public data class FileInfo(public val sha256: String, public val size: Long)
  *
  * @property name of the model, for people.
  * @property task such as "classification".
- * @property labels in the order of the logits.
  * @property maxLength tokens (WordPiece) or words (n-grams) read of a text; the rest is cut.
  * @property student which network it is.
  * @property format which engine runs it: "native", "onnx", "tflite" or "executorch".
  * @property precision of the weights, such as "int8".
- * @property inputs, outputs of the graph, in the order of its arguments and results.
+ * @property inputs of the graph, in the order of its arguments.
+ * @property outputs of the graph, in the alphabetical order of their names.
  * @property shapes the batches and lengths it takes.
  * @property created when it was exported: UTC, ISO 8601.
  * @property files every entry but the manifest, by name.
- * @property featurizer, metrics, provenance, requires are JSON objects: maps of String to null, Boolean, Long (or
- *   BigInteger), Double, String, List and Map.
+ * @property settings what decoding needs to know besides: temperature, thresholds, scale, scheme.
+ * @property featurizer, metrics, provenance, requires are JSON objects, as settings is: maps of String to null,
+ *   Boolean, Long (or BigInteger), Double, String, List and Map.
  */
 public data class Manifest(
     public val name: String,
     public val task: String,
-    public val labels: List<String>,
     public val maxLength: Int,
     public val student: String,
     public val format: String,
@@ -88,13 +90,21 @@ public data class Manifest(
     public val metrics: Map<String, Any?>,
     public val provenance: Map<String, Any?>,
     public val requires: Map<String, Any?>,
+    public val settings: Map<String, Any?>,
 ) {
-    /** The inputs as the featurizer describes them. */
-    public val inputSpecs: List<InputSpec> get() = inputs.map { InputSpec(it.name, it.perLength ?: 1, it.rows ?: 1) }
+    /** The labels of the first output that has some; empty where none has. */
+    public val labels: List<String> = outputs.firstOrNull { it.labels.isNotEmpty() }?.labels.orEmpty()
+
+    /** The graph as its engine needs to know it. */
+    public val graph: GraphSpec = GraphSpec(
+        inputs.map { InputSpec(it.name, it.perLength ?: 1, it.rows ?: 1) },
+        outputs.map { OutputSpec(it.name, (it.shape.last() as Long).toInt(), it.shape.size == 3, it.labels) },
+        shapes,
+    )
 
     public companion object {
         /** The newest bundle schema that this library reads. */
-        public const val SCHEMA_VERSION: Int = 1
+        public const val SCHEMA_VERSION: Int = 2
 
         /**
          * The manifest in a parsed manifest.json.
@@ -107,186 +117,145 @@ public data class Manifest(
 
 private object ManifestReader {
     private const val MOST_LENGTH = 1L shl 16
-    private const val MOST_LABELS = 1 shl 16
+    private const val MOST_WIDTH = 1L shl 20
     private const val MOST_ROWS = 1L shl 31
-    private val WORD = Regex("[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-    private val TENSOR = Regex("[A-Za-z_][A-Za-z0-9_]{0,99}")
-    private val DIMENSION = Regex("[A-Za-z0-9_*+]{1,40}")
     private val SHA256 = Regex("[0-9a-f]{64}")
+    private val ROWS = setOf(listOf("batch"), listOf(1L), listOf("batch", "length"), listOf(1L, "length"))
+    private val TENSOR_FIELDS = setOf("name", "dtype", "shape")
     private val FIELDS = setOf(
-        "name", "task", "labels", "max_length", "student", "format", "precision", "inputs", "outputs", "shapes",
-        "featurizer", "created", "files", "metrics", "provenance", "requires", "schema_version",
+        "name", "task", "max_length", "student", "format", "precision", "inputs", "outputs", "shapes", "featurizer",
+        "created", "settings", "cascade", "files", "metrics", "provenance", "requires", "schema_version",
     )
 
     fun read(value: Any?): Manifest {
-        if (value !is Map<*, *>) throw wrong("the manifest", "a JSON object", value)
-        val version = value["schema_version"]
-        if (version is BigInteger && version.signum() > 0) throw newer(version)
-        if (version !is Long || version < 1) throw wrong("schema_version", "a whole number from 1", version)
-        if (version > Manifest.SCHEMA_VERSION) throw newer(version)
-        val data = fields("the manifest", value, FIELDS)
+        if (value !is Map<*, *>) throw Checks.wrong("the manifest", "a JSON object", value)
+        checkVersion(value["schema_version"])
+        val data = Checks.fields("the manifest", value, FIELDS)
+        if (data["cascade"] != null) throw Checks.wrong("cascade", "null", data["cascade"])
         val manifest = Manifest(
-            name = name("name", data["name"]),
-            task = match("task", data["task"], WORD),
-            labels = labels(data["labels"]),
-            maxLength = whole("max_length", data["max_length"], 1, MOST_LENGTH).toInt(),
-            student = match("student", data["student"], WORD),
-            format = match("format", data["format"], WORD),
-            precision = match("precision", data["precision"], WORD),
-            inputs = list("inputs", data["inputs"]) { where, item -> tensor(where, item, true) },
-            outputs = list("outputs", data["outputs"]) { where, item -> tensor(where, item, false) },
+            name = Checks.name("name", data["name"]),
+            task = Checks.match("task", data["task"], Checks.WORD),
+            maxLength = Checks.whole("max_length", data["max_length"], 1, MOST_LENGTH).toInt(),
+            student = Checks.match("student", data["student"], Checks.WORD),
+            format = Checks.match("format", data["format"], Checks.WORD),
+            precision = Checks.match("precision", data["precision"], Checks.WORD),
+            inputs = Checks.list("inputs", data["inputs"], ::input),
+            outputs = Checks.list("outputs", data["outputs"], ::output),
             shapes = shapes(data["shapes"]),
-            featurizer = entries("featurizer", data["featurizer"]),
-            created = time("created", data["created"]),
+            featurizer = Checks.entries("featurizer", data["featurizer"]),
+            created = Checks.time("created", data["created"]),
+            settings = Checks.entries("settings", data["settings"]),
             files = files(data["files"]),
-            metrics = entries("metrics", data["metrics"]),
-            provenance = entries("provenance", data["provenance"]),
+            metrics = Checks.entries("metrics", data["metrics"]),
+            provenance = Checks.entries("provenance", data["provenance"]),
             requires = requires(data["requires"]),
         )
         checkTogether(manifest)
         return manifest
     }
 
-    private fun newer(version: Any) = BundleException(
-        "made by a newer EdgeBERT (bundle schema $version, this runtime reads up to ${Manifest.SCHEMA_VERSION}); " +
-            "raise the version of com.edgebert in the app's Gradle dependencies"
-    )
+    private fun checkVersion(version: Any?) {
+        val newest = Manifest.SCHEMA_VERSION
+        if ((version is BigInteger && version.signum() > 0) || (version is Long && version > newest)) {
+            throw BundleException(
+                "made by a newer EdgeBERT (bundle schema $version, this runtime reads up to $newest); " +
+                    "raise the version of com.edgebert in the app's Gradle dependencies"
+            )
+        }
+        if (version !is Long || version < 1) throw Checks.wrong("schema_version", "a whole number from 1", version)
+        if (version < newest) {
+            throw BundleException("made by an older EdgeBERT (bundle schema $version); export it again")
+        }
+    }
 
     /** What no field can say alone. */
     private fun checkTogether(manifest: Manifest) {
-        for ((where, tensors) in listOf("inputs" to manifest.inputs, "outputs" to manifest.outputs)) {
-            val names = tensors.map { it.name }
-            if (names.isEmpty() || names.toSet().size != names.size) {
-                throw wrong(where, "at least one tensor, no name twice", names)
-            }
+        val inputs = manifest.inputs.map { it.name }
+        if (inputs.isEmpty() || inputs.toSet().size != inputs.size) {
+            throw Checks.wrong("inputs", "at least one tensor, no name twice", inputs)
         }
         val outputs = manifest.outputs.map { it.name }
-        if ("logits" !in outputs) throw wrong("outputs", "a tensor named 'logits'", outputs)
+        if (outputs.isEmpty() || outputs != outputs.toSortedSet().toList()) {
+            throw Checks.wrong("outputs", "at least one tensor, in alphabetical order, no name twice", outputs)
+        }
         if (manifest.shapes.maxLength != manifest.maxLength) {
-            throw wrong("shapes.max_length", "max_length (${manifest.maxLength})", manifest.shapes.maxLength)
+            throw Checks.wrong("shapes.max_length", "max_length (${manifest.maxLength})", manifest.shapes.maxLength)
         }
         val type = manifest.featurizer["type"]
-        if (type !is String) throw wrong("featurizer.type", "a text", type)
+        if (type !is String) throw Checks.wrong("featurizer.type", "a text", type)
+        // A task that is not known is for a newer library: loading says so.
+        Decoders.KNOWN[manifest.task]?.make(manifest.task, Context(manifest.graph.outputs, manifest.settings))
     }
 
-    private fun wrong(where: String, expected: String, got: Any?): BundleException {
-        val shown = if (got == null) "null" else repr(got)
-        return BundleException("$where must be $expected, not ${shown.cut(80)}")
-    }
-
-    private fun fields(where: String, value: Any?, expected: Set<String>): Map<String, Any?> {
-        val data = entries(where, value)
-        (expected - data.keys).minOrNull()?.let { throw BundleException("$where lacks the field ${repr(it)}") }
-        (data.keys - expected).minOrNull()?.let {
-            throw BundleException("$where has an unknown field ${repr(it.cut(80))}")
-        }
-        return data
-    }
-
-    @Suppress("UNCHECKED_CAST") // the parser makes no other keys
-    private fun entries(where: String, value: Any?): Map<String, Any?> =
-        value as? Map<String, Any?> ?: throw wrong(where, "a JSON object", value)
-
-    private fun <T> list(where: String, value: Any?, check: (String, Any?) -> T): List<T> {
-        if (value !is List<*>) throw wrong(where, "a list", value)
-        return value.mapIndexed { index, item -> check("$where[$index]", item) }
-    }
-
-    private fun whole(where: String, value: Any?, low: Long, high: Long): Long {
-        if (value !is Long || value !in low..high) throw wrong(where, "a whole number from $low to $high", value)
-        return value
-    }
-
-    private fun match(where: String, value: Any?, pattern: Regex): String {
-        if (value !is String || !pattern.matches(value)) {
-            throw wrong(where, "a short plain name (letters, digits, '.', '_', '-')", value)
-        }
-        return value
-    }
-
-    private fun text(where: String, value: Any?): String = value as? String ?: throw wrong(where, "a text", value)
-
-    private fun name(where: String, value: Any?): String {
-        val points = codePoints(text(where, value))
-        if (points.size !in 1..200 || !points.all(::printable)) {
-            throw wrong(where, "1 to 200 printable characters", value)
-        }
-        return value as String
-    }
-
-    private fun labels(value: Any?): List<String> {
-        val labels = list("labels", value, ::text)
-        if (labels.isEmpty() || labels.size > MOST_LABELS || labels.toSet().size != labels.size) {
-            throw wrong("labels", "1 to $MOST_LABELS different texts", value)
-        }
-        return labels
-    }
-
-    private fun dimension(where: String, value: Any?): Any =
-        if (value is String) match(where, value, DIMENSION) else whole(where, value, 1, 1L shl 31)
-
-    private fun tensor(where: String, value: Any?, input: Boolean): TensorInfo {
-        val expected = setOf("name", "dtype", "shape")
-        val data = fields(where, value, if (input) expected + setOf("per_length", "rows") else expected)
-        return TensorInfo(
-            name = match("$where.name", data["name"], TENSOR),
-            dtype = match("$where.dtype", data["dtype"], WORD),
-            shape = list("$where.shape", data["shape"], ::dimension),
-            perLength = if (input) whole("$where.per_length", data["per_length"], 1, MOST_LENGTH).toInt() else null,
-            rows = if (input) whole("$where.rows", data["rows"], 1, MOST_ROWS) else null,
+    private fun input(where: String, value: Any?): TensorInfo {
+        val data = Checks.fields(where, value, TENSOR_FIELDS + setOf("per_length", "rows"))
+        return tensor(where, data).copy(
+            perLength = Checks.whole("$where.per_length", data["per_length"], 1, MOST_LENGTH).toInt(),
+            rows = Checks.whole("$where.rows", data["rows"], 1, MOST_ROWS),
         )
     }
 
+    private fun output(where: String, value: Any?): TensorInfo {
+        val data = Checks.fields(where, value, TENSOR_FIELDS + "labels")
+        val found = tensor(where, data)
+        val labels = Checks.list("$where.labels", data["labels"], Checks::text)
+        if (labels.size > MOST_WIDTH || labels.toSet().size != labels.size) {
+            throw Checks.wrong("$where.labels", "different texts", data["labels"])
+        }
+        if (found.dtype != "float32") throw Checks.wrong("$where.dtype", "float32", found.dtype)
+        val (rows, width) = found.shape.dropLast(1) to found.shape.lastOrNull()
+        if (rows !in ROWS || width !is Long) {
+            val expected = "[\"batch\", WIDTH] or [\"batch\", \"length\", WIDTH]"
+            throw Checks.wrong("$where.shape", expected, found.shape)
+        }
+        Checks.whole("$where.shape[${rows.size}]", width, 1, MOST_WIDTH)
+        if (labels.isNotEmpty() && labels.size.toLong() != width) {
+            throw Checks.wrong("$where.labels", "empty, or $width texts", labels)
+        }
+        return found.copy(labels = labels)
+    }
+
+    private fun tensor(where: String, data: Map<String, Any?>) = TensorInfo(
+        name = Checks.match("$where.name", data["name"], Checks.TENSOR),
+        dtype = Checks.match("$where.dtype", data["dtype"], Checks.WORD),
+        shape = Checks.list("$where.shape", data["shape"], Checks::dimension),
+    )
+
     private fun shapes(value: Any?): Shapes {
-        val data = fields("shapes", value, setOf("batch", "lengths", "min_length", "max_length"))
+        val data = Checks.fields("shapes", value, setOf("batch", "lengths", "min_length", "max_length"))
         val batch = data["batch"]
-        if (batch != null && (batch as? Number)?.toDouble() != 1.0) throw wrong("shapes.batch", "null or 1", batch)
-        val most = whole("shapes.max_length", data["max_length"], 1, MOST_LENGTH)
-        val least = whole("shapes.min_length", data["min_length"], 1, most)
+        if (batch != null && (batch as? Number)?.toDouble() != 1.0) {
+            throw Checks.wrong("shapes.batch", "null or 1", batch)
+        }
+        val most = Checks.whole("shapes.max_length", data["max_length"], 1, MOST_LENGTH)
+        val least = Checks.whole("shapes.min_length", data["min_length"], 1, most)
         val given = data["lengths"]
-        val lengths = given?.let { list("shapes.lengths", it) { where, item -> whole(where, item, least, most) } }
+        val lengths = given?.let {
+            Checks.list("shapes.lengths", it) { where, item -> Checks.whole(where, item, least, most) }
+        }
         if (lengths != null && (lengths != lengths.toSortedSet().toList() || lengths.lastOrNull() != most)) {
-            throw wrong("shapes.lengths", "ascending lengths that end with max_length ($most)", given)
+            throw Checks.wrong("shapes.lengths", "ascending lengths that end with max_length ($most)", given)
         }
         return Shapes(if (batch == null) null else 1, lengths?.map { it.toInt() }, least.toInt(), most.toInt())
     }
 
-    private fun files(value: Any?): Map<String, FileInfo> = entries("files", value).mapValues { (name, item) ->
+    private fun files(value: Any?): Map<String, FileInfo> = Checks.entries("files", value).mapValues { (name, item) ->
         val where = "files[${repr(name.cut(80))}]"
-        val data = fields(where, item, setOf("sha256", "size"))
+        val data = Checks.fields(where, item, setOf("sha256", "size"))
         val sha256 = data["sha256"]
         if (sha256 !is String || !SHA256.matches(sha256)) {
-            throw wrong("$where.sha256", "64 lower-case hex digits", sha256)
+            throw Checks.wrong("$where.sha256", "64 lower-case hex digits", sha256)
         }
-        FileInfo(sha256, whole("$where.size", data["size"], 0, 1L shl 32))
+        FileInfo(sha256, Checks.whole("$where.size", data["size"], 0, 1L shl 32))
     }
 
     private fun requires(value: Any?): Map<String, Any?> {
-        val data = entries("requires", value)
-        for (key in listOf("package", "minimum")) if (key in data) text("requires.$key", data[key])
+        val data = Checks.entries("requires", value)
+        for (key in listOf("package", "minimum")) if (key in data) Checks.text("requires.$key", data[key])
         val madeWith = if ("made_with" in data) data["made_with"] else emptyMap<String, Any?>()
-        for ((key, version) in entries("requires.made_with", madeWith)) {
-            text("requires.made_with[${repr(key.cut(80))}]", version)
+        for ((key, version) in Checks.entries("requires.made_with", madeWith)) {
+            Checks.text("requires.made_with[${repr(key.cut(80))}]", version)
         }
         return data
-    }
-
-    private val TIME = Regex(
-        "(\\d{4})-?(\\d\\d)-?(\\d\\d)" +
-            "(?:.(\\d\\d)(?::?(\\d\\d)(?::?(\\d\\d)(?:[.,]\\d+)?)?)?(?:Z|[+-](\\d\\d)(?::?(\\d\\d))?)?)?"
-    )
-
-    private fun time(where: String, value: Any?): String {
-        val text = text(where, value)
-        try {
-            val parts = TIME.matchEntire(text) ?: throw DateTimeException(text)
-            val numbers = parts.groupValues.drop(1).map { if (it.isEmpty()) 0 else it.toInt() }
-            LocalDate.of(numbers[0], numbers[1], numbers[2])
-            LocalTime.of(numbers[3], numbers[4], numbers[5])
-            LocalTime.of(numbers[6], numbers[7])
-        } catch (error: DateTimeException) {
-            throw wrong(where, "an ISO 8601 time", value)
-        }
-        return text
     }
 }

@@ -11,15 +11,14 @@ import java.util.concurrent.RejectedExecutionException
 /** The C core, for n-gram students: text in, logits out, in one pass. The model is read in place. */
 internal class NativeEngine(
     model: ByteBuffer,
-    @Suppress("UNUSED_PARAMETER") inputs: List<InputSpec>,
-    @Suppress("UNUSED_PARAMETER") shapes: Shapes,
+    graph: GraphSpec,
     private val threads: Int,
 ) : TextEngine {
     override val packageName: String get() = "edgebert"
     override val version: String get() = EdgeBert.VERSION
 
     @Volatile
-    private var opened: Opened? = open(model)
+    private var opened: Opened? = open(model).also { checkOutput(graph, it.classes) }
     private val pool: ExecutorService? = if (threads > 1) Executors.newFixedThreadPool(threads, ::daemon) else null
 
     override fun read(texts: List<Text>): Array<FloatArray> {
@@ -50,9 +49,20 @@ internal class NativeEngine(
         return Opened(model, memory)
     }
 
+    /** The core answers with one row a text. */
+    private fun checkOutput(graph: GraphSpec, width: Int) {
+        if (graph.outputs.size == 1 && graph.outputs[0].width == width && !graph.outputs[0].perToken) return
+        val names = graph.outputs.joinToString(", ") {
+            "${repr(it.name)} with ${it.width} columns" + if (it.perToken) " for each token" else ""
+        }
+        throw BundleException(
+            "the native model gives one row of $width numbers a text, but the manifest names $names"
+        )
+    }
+
     /** A handle of the core, the file it points into, and scratch memory for as many threads as have called. */
     private class Opened(private val file: ByteBuffer, private val memory: ByteBuffer) {
-        private val classes = Core.modelClasses(memory)
+        val classes = Core.modelClasses(memory)
         private val pair = Core.modelTakesPairs(memory) == 1
         private val idle = ConcurrentLinkedQueue<ByteBuffer>()
 

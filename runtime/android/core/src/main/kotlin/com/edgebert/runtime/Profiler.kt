@@ -66,7 +66,7 @@ public class Profiler @JvmOverloads constructor(
      * Does the next thing: loads, predicts once, warms up one round through the texts, or times one prediction.
      *
      * @return the state after it.
-     * @throws EdgeBertException as [EdgeBert.load] and [EdgeBert.classify]; then the profile is over.
+     * @throws EdgeBertException as [EdgeBert.load] and [EdgeBert.predict]; then the profile is over.
      */
     public fun step(): State {
         when (state) {
@@ -110,7 +110,7 @@ public class Profiler @JvmOverloads constructor(
 
     private fun predictFirst() {
         val start = device.clock.nanos()
-        opened().classify(texts.take(1))
+        opened().predict(texts.take(1))
         firstMs = since(start)
         state = State.WARM_UP
     }
@@ -144,25 +144,21 @@ public class Profiler @JvmOverloads constructor(
 
     /**
      * Milliseconds of tokenize, infer, decode and the whole, for one text. An engine that reads text itself is timed
-     * from text to logits; tokenizing is timed apart, and infer is the rest.
+     * from text to outputs; tokenizing is timed apart, and infer is the rest.
      */
     private fun timed(text: Text): DoubleArray {
         val model = opened()
         val one = listOf(text)
         var start = device.clock.nanos()
-        val features = model.featurize(one)
+        val asked = model.ask(one)
+        val features = model.featurize(asked)
         var tokenized = device.clock.nanos()
-        val logits: Array<FloatArray>
-        if (model.readsText) {
-            val apart = tokenized - start
-            start = device.clock.nanos()
-            logits = model.logits(one, 1)
-            tokenized = start + minOf(apart, device.clock.nanos() - start)
-        } else {
-            logits = model.infer(features, 1)
-        }
+        val apart = tokenized - start
+        if (model.readsText) start = tokenized
+        val outputs = model.infer(asked, features, 1)
+        if (model.readsText) tokenized = start + minOf(apart, device.clock.nanos() - start)
         val inferred = device.clock.nanos()
-        model.decode(logits)
+        model.decode(asked, outputs)
         val end = device.clock.nanos()
         return doubleArrayOf(
             (tokenized - start) / NANOS,
@@ -213,7 +209,7 @@ public class Profiler @JvmOverloads constructor(
     }
 
     private fun textFacts(model: EdgeBert): Map<String, Double> {
-        val lengths = model.featurize(texts).map { lengthOf(it, model.manifest.inputSpecs) }
+        val lengths = model.featurize(model.ask(texts)).map { lengthOf(it, model.manifest.graph.inputs) }
         return linkedMapOf("count" to texts.size.toDouble(), "mean_length" to lengths.average())
     }
 

@@ -1,6 +1,7 @@
 package com.edgebert.runtime
 
 import java.math.BigDecimal
+import java.math.RoundingMode
 
 /** A value as Python writes it in an error message, so that a wrong field reads the same on phone and workstation. */
 internal fun repr(value: Any?): String = when (value) {
@@ -12,6 +13,12 @@ internal fun repr(value: Any?): String = when (value) {
     is List<*> -> value.joinToString(", ", "[", "]") { repr(it) }
     is Map<*, *> -> value.entries.joinToString(", ", "{", "}") { "${repr(it.key)}: ${repr(it.value)}" }
     else -> value.toString()
+}
+
+/** A number with so many digits behind the point, rounded as Python does. */
+internal fun decimals(value: Double, digits: Int): String {
+    val found = BigDecimal(value).setScale(digits, RoundingMode.HALF_EVEN).toPlainString()
+    return if (value < 0 && !found.startsWith('-')) "-$found" else found
 }
 
 /** Its first `limit` characters (code points, as Python counts). */

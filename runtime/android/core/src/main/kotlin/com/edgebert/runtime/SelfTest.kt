@@ -5,7 +5,7 @@ package com.edgebert.runtime
  *
  * @property passed whether nothing differed.
  * @property checked number of vectors.
- * @property maxDifference largest difference between two logits.
+ * @property maxDifference largest difference between two numbers of an output.
  * @property failures what differed, a sentence each; empty when it passed.
  */
 public data class SelfTest(
@@ -21,40 +21,83 @@ internal fun replay(model: EdgeBert, tolerance: Double): SelfTest {
     var largest = 0.0
     val golden = model.bundle.golden()
     for ((index, vector) in golden.withIndex()) {
-        val number = index + 1
-        val features = model.featurize(listOf(vector.text)).single()
-        for ((name, ids) in vector.ids) {
-            if (!features.getValue(name).contentEquals(ids)) failures += "vector $number: other ids for ${repr(name)}"
-        }
-        val logits = model.logits(listOf(vector.text), 1)
-        val difference = vector.logits.indices.maxOf { Math.abs(logits[0][it] - vector.logits[it]) }
-        largest = maxOf(largest, difference)
-        val allowed = tolerance * maxOf(1.0, vector.logits.maxOf { Math.abs(it) })
-        if (difference > allowed) {
-            failures += "vector $number: logits differ by ${shown(difference)}, allowed ${shown(allowed)}"
-        }
-        val label = model.decode(logits).single().label
-        if (label != vector.label && !tie(vector.logits, 2 * allowed)) {
-            failures += "vector $number: the label is ${repr(label)}, not ${repr(vector.label)}"
-        }
+        val asked = model.ask(listOf(vector.text))
+        val features = model.featurize(asked)
+        val outputs = model.infer(asked, features, 1)
+        val replay = Replay(vector, tolerance)
+        failures += replay.wrong(features, outputs, model.decode(asked, outputs).single())
+            .map { "vector ${index + 1}: $it" }
+        largest = maxOf(largest, replay.difference)
     }
     return SelfTest(failures.isEmpty(), golden.size, largest, failures)
 }
 
-/** Three digits that count, as Python's `.3g`. */
-internal fun shown(value: Double): String {
-    if (value == 0.0) return "0"
-    val rounded = java.math.BigDecimal(value).round(java.math.MathContext(3))
-    val exponent = rounded.precision() - rounded.scale() - 1
-    val digits = rounded.unscaledValue().toString().trimEnd('0').ifEmpty { "0" }
-    if (exponent in -4..2) return rounded.stripTrailingZeros().toPlainString()
-    val sign = if (exponent < 0) "-" else "+"
-    val fraction = if (digits.length > 1) "." + digits.substring(1) else ""
-    return digits.take(1) + fraction + "e" + sign + Math.abs(exponent).toString().padStart(2, '0')
+/**
+ * One vector beside what is found here. Ids must be equal. The numbers of an output may differ by `tolerance` times the
+ * largest of them in the vector, at least by `tolerance` itself. In the answer, numbers with a fraction may differ by
+ * four times that, and relatively where they are above 1; everything else must be equal, unless it is as good as
+ * undecided: a margin that is no larger than what the outputs may differ by.
+ */
+private class Replay(private val vector: GoldenVector, private val tolerance: Double) {
+    /** The largest difference of a number of the outputs. */
+    var difference = 0.0
+        private set
+
+    /** By how much the outputs may differ. */
+    private var allowed = 0.0
+
+    /** Of the answer: what was decided (texts, counts, yes or no), and numbers with a fraction. */
+    private val decisions = ArrayList<String>()
+    private val numbers = ArrayList<String>()
+
+    fun wrong(features: List<Features>, outputs: List<Outputs>, answer: Answer): List<String> {
+        val pieces = vector.pieces
+        if (pieces.size != features.size) {
+            return listOf("the text is read in ${features.size} parts, not ${pieces.size}")
+        }
+        val ids = pieces.zip(features).flatMap { (piece, found) ->
+            piece.ids.filterNot { (name, ids) -> found.getValue(name).contentEquals(ids) }.keys
+        }
+        if (ids.isNotEmpty()) return ids.map { "other ids for ${repr(it)}" }
+        val wrong = pieces[0].outputs.keys.mapNotNull { differing(it, outputs) }
+        compare("the answer", vector.answer, answer.toJson())
+        val undecided = vector.margin != null && vector.margin <= allowed
+        if (decisions.isNotEmpty() && undecided) return wrong
+        return wrong + decisions.take(1) + numbers.take(1)
+    }
+
+    private fun differing(name: String, outputs: List<Outputs>): String? {
+        val expected = vector.pieces.map { it.outputs.getValue(name) }
+        val most = tolerance * maxOf(1.0, expected.maxOf { it.largest })
+        val here = expected.zip(outputs).maxOf { (golden, found) -> golden.difference(found.getValue(name)) }
+        difference = maxOf(difference, here)
+        allowed = maxOf(allowed, most)
+        return if (here > most) "$name differ by ${shown(here, 3)}, allowed ${shown(most, 3)}" else null
+    }
+
+    private fun compare(where: String, expected: Any?, found: Any?) {
+        if (expected is Map<*, *> && found is Map<*, *> && expected.keys == found.keys) {
+            for ((key, value) in expected) compare("$where: ${repr((key as String).cut(40))}", value, found[key])
+        } else if (expected is List<*> && found is List<*> && expected.size == found.size) {
+            for (index in expected.indices) compare("$where: $index", expected[index], found[index])
+        } else if (found is Double && Checks.isNumber(expected)) {
+            val number = (expected as Number).toDouble()
+            if (!(Math.abs(found - number) <= 4 * allowed * maxOf(1.0, Math.abs(number)))) {
+                numbers += "$where is ${shown(found, 6)}, not ${shown(number, 6)}"
+            }
+        } else if ((if (found is Int) found.toLong() else found) != expected) {
+            decisions += "$where is ${Json.line(found).cut(80)}, not ${Json.line(expected).cut(80)}"
+        }
+    }
 }
 
-/** Whether the two largest logits are closer together than `difference`. */
-private fun tie(logits: DoubleArray, difference: Double): Boolean {
-    val best = logits.sortedDescending()
-    return best.size > 1 && best[0] - best[1] <= difference
+/** So many digits that count, as Python's `g`. */
+internal fun shown(value: Double, digits: Int): String {
+    if (value == 0.0) return "0"
+    if (value.isNaN() || value.isInfinite()) return repr(value)
+    val rounded = java.math.BigDecimal(value).round(java.math.MathContext(digits))
+    val exponent = rounded.precision() - rounded.scale() - 1
+    if (exponent in -4 until digits) return rounded.stripTrailingZeros().toPlainString()
+    val fraction = rounded.movePointLeft(exponent).stripTrailingZeros().toPlainString()
+    return fraction + "e" + (if (exponent < 0) "-" else "+") + Math.abs(exponent).toString().padStart(2, '0')
 }

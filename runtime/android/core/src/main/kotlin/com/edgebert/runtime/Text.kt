@@ -11,6 +11,16 @@ public data class Text @JvmOverloads constructor(public val first: String, publi
 /** Ids by the name of the graph's input: what a [Featurizer] makes of one text, cut to the model's length, unpadded. */
 public typealias Features = Map<String, IntArray>
 
+/** What the network reads: a text, and where it begins in the asked one (its second text, of a pair): an index. */
+internal class Piece(val text: Text, val start: Int)
+
+/**
+ * One text that was asked about, cut into what the network reads of it. Made by [EdgeBert.ask].
+ *
+ * @property text as it was asked.
+ */
+public class Asked internal constructor(public val text: Text, internal val pieces: List<Piece>)
+
 /** UTF-8 of a text, for the core. `number` counts the texts from 1, for the message. */
 internal fun utf8(text: String, number: Int): ByteArray {
     // String.getBytes would write "?" for half of a surrogate pair, and the answer would be about another text.

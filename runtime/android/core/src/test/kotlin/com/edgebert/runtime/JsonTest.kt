@@ -29,6 +29,8 @@ class JsonTest {
         assertThrows<BundleException> { Json.parse(byteArrayOf(34, -1, 34), "it") }
         assertThrows<BundleException> { Json.parse("\"\\ud800\"".toByteArray(), "it") }
         assertThrows<IllegalArgumentException> { Json.write(Double.NaN) }
+        val value = mapOf("a" to listOf(1, listOf("x\ny,  z"), emptyList<Int>()), "b" to true)
+        assertEquals("{\"a\": [1, [\"x\\u000ay,  z\"], []], \"b\": true}", Json.line(value))
     }
 
     @Test
@@ -39,7 +41,9 @@ class JsonTest {
             "{\"it's\": [None, True, 1, 1.0, 1e+22, 2.5, 1.5e-07], 'a\"b': '\\n\\u202eé😀\\'\"\\\\'}",
             repr(value),
         )
-        val short = listOf(0.0012345, 1.2345e-5, 0.05, 123.4, 1234.0).map(::shown)
-        assertEquals(listOf("0.00123", "1.23e-05", "0.05", "123", "1.23e+03"), short)
+        val short = listOf(0.0012345, 1.2345e-5, 0.05, 123.4, 1234.0, -2e-5, 0.0).map { shown(it, 3) }
+        assertEquals(listOf("0.00123", "1.23e-05", "0.05", "123", "1.23e+03", "-2e-05", "0"), short)
+        assertEquals(listOf("0.1250", "-0.0000", "2.5000"), listOf(0.125, -1e-9, 2.5).map { decimals(it, 4) })
+        assertEquals(listOf("0.12", "0.38"), listOf(0.125, 0.375).map { decimals(it, 2) })
     }
 }

@@ -26,12 +26,14 @@ class MainThreadTest {
     @Test
     fun `nothing runs on the main thread unless that is asked for`() {
         val error = assertThrows<MainThreadException> { EdgeBert.load(known.file) }
-        assertTrue(error.message!!.contains("use classifyAsync"))
+        assertTrue(error.message!!.contains("call it on another thread"))
         val pool = Executors.newSingleThreadExecutor()
         pool.submit<EdgeBert> { EdgeBert.load(known.file) }.get().use { model ->
             assertThrows<MainThreadException> { model.classify(text) }
             assertThrows<MainThreadException> { model.logits(known.texts) }
-            assertThrows<MainThreadException> { model.featurize(known.texts) }
+            assertThrows<MainThreadException> { model.predict(text) }
+            assertThrows<MainThreadException> { model.ask(known.texts) }
+            assertThrows<MainThreadException> { model.featurize(emptyList()) }
             assertThrows<MainThreadException> { model.selfTest() }
             assertEquals(known.labels[0], model.classifyAsync(text, pool).get().label)
         }

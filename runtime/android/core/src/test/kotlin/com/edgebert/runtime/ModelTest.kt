@@ -1,5 +1,7 @@
 package com.edgebert.runtime
 
+import com.edgebert.runtime.decode.Classification
+import com.edgebert.runtime.decode.Embedding
 import com.edgebert.runtime.engines.TfliteEngine
 import java.io.File
 import java.nio.ByteBuffer
@@ -28,7 +30,7 @@ class ModelTest {
                 for ((a, b) in answer.probabilities.values.zip(expected)) assertEquals(b, a, 1e-12)
                 assertEquals(answer.probabilities.values.max(), answer.probability)
             }
-            assertEquals(known.texts.indices.map { known.ids[it] }, ids(model.featurize(known.texts)))
+            assertEquals(known.ids, ids(model.featurize(model.ask(known.texts))))
             val report = model.selfTest()
             assertTrue(report.passed, report.toString())
             assertEquals(0.0, report.maxDifference, 1e-5)
@@ -89,10 +91,12 @@ class ModelTest {
             assertEquals("this model takes one text, not a pair", message<DataException> { model.classify("a", "b") })
             assertEquals(
                 "text 2 is not valid Unicode (it holds half of a surrogate pair)",
-                message<DataException> { model.featurize(listOf(Text("a"), Text("\udc00"))) },
+                message<DataException> { model.featurize(model.ask(listOf(Text("a"), Text("\udc00")))) },
             )
             message<UsageException> { model.classify(listOf("a"), 0) }
-            assertTrue(message<UsageException> { model.infer(model.featurize(single.texts)) }.contains("call `logits`"))
+            assertEquals(
+                "this model does classification: call `classify`", message<UsageException> { model.tag("a") },
+            )
         }
         EdgeBert.load(pairs.file).use { model ->
             assertEquals(
@@ -135,16 +139,72 @@ class ModelTest {
             ExceptionInInitializerError(RuntimeException("no tensorflowlite_jni")),
             NoClassDefFoundError("no tensorflowlite_jni"),
         )
+        val graph = GraphSpec(emptyList(), emptyList(), Shapes(null, null, 1, 8))
         for (reason in reasons) {
             TfliteEngine.reason = reason
             val error = assertThrows<EdgeBertException> {
-                Engines.load("tflite", ByteBuffer.allocateDirect(1), emptyList(), Shapes(null, null, 1, 8), 1)
+                Engines.load("tflite", ByteBuffer.allocateDirect(1), graph, 1)
             }
             assertEquals("EdgeBertError", error.kind)
             val start = "LiteRT is in the app, but cannot be loaded (no tensorflowlite_jni); check that"
             assertTrue(error.message!!.startsWith(start), error.message)
             assertTrue(error.message!!.contains("implementation(\"com.google.ai.edge.litert:litert:"), error.message)
         }
+    }
+
+    @Test
+    fun `each task by its own verb`() {
+        fun answers(task: String, ask: (EdgeBert, String) -> Map<String, Any?>) {
+            val known = Vectors.map(Vectors.map("tasks")[task])
+            EdgeBert.load(File(known["file"] as String)).use { model ->
+                val texts = (known["texts"] as List<*>).map { it as String }
+                for ((text, expected) in texts.zip(known["answers"] as List<*>)) {
+                    Vectors.compare("$task of $text", expected, ask(model, text))
+                    assertEquals(ask(model, text), model.predict(text).toJson())
+                }
+                assertTrue(model.selfTest().passed)
+                val said = message<UsageException> { model.classify("a") }
+                assertTrue(said.startsWith("this model does $task: call `"), said)
+            }
+        }
+        answers("regression") { model, text -> model.score(text).toJson() }
+        answers("multi-label") { model, text -> model.labelsOf(text).toJson() }
+        answers("embedding") { model, text -> Embedding(model.embed(text)).toJson() }
+        val file = File(Vectors.map(Vectors.map("tasks")["regression"])["file"] as String)
+        assertEquals(
+            "the answers of regression have no probability; leave out the threshold.",
+            message<UsageException> { EdgeBert.load(file, LoadOptions(threshold = 0.5)) },
+        )
+    }
+
+    @Test
+    fun `what Python finds wrong with a self-test`() {
+        val passed = Vectors.maps("self_tests").map { known ->
+            val report = EdgeBert.load(File(known["file"] as String)).use { it.selfTest() }
+            val expected = (known["failures"] as List<*>).map { it as String }
+            assertEquals(expected.sorted(), report.failures.sorted())
+            assertEquals(known["max_difference"] as Double, report.maxDifference, 1e-6)
+            assertEquals(expected.isEmpty(), report.passed)
+            report.passed
+        }
+        assertTrue(passed.any { it } && passed.count { !it } > 5)
+    }
+
+    @Test
+    fun `below the threshold a model is not sure`() {
+        val least = single.probabilities.map { it.max() }.sorted()[single.texts.size / 2]
+        EdgeBert.load(single.file, LoadOptions(threshold = least)).use { model ->
+            val answers = model.predict(single.texts).map { it as Classification }
+            assertEquals(answers.map { it.probability >= least }, answers.map { it.sure })
+            assertEquals(setOf(true, false), answers.map { it.sure }.toSet())
+            assertEquals(single.labels, answers.map { it.label })
+            assertEquals(answers.map { !it.sure }, answers.map { it.summary().startsWith("-\t") })
+            assertTrue(model.selfTest().failures.all { "the answer: 'sure' is false, not true" in it })
+        }
+        assertEquals(
+            "the threshold 1.5 must be a probability between 0 and 1.",
+            message<UsageException> { EdgeBert.load(single.file, LoadOptions(threshold = 1.5)) },
+        )
     }
 
     @Test

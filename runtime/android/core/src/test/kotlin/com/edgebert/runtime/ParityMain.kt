@@ -17,7 +17,7 @@ object ParityMain {
             val logits = model.logits(asked, 1)
             val report = model.selfTest()
             val value = mapOf(
-                "labels" to model.decode(logits).map { it.label },
+                "labels" to model.classify(asked, 1).map { it.label },
                 "logits" to logits.map { row -> row.map { it.toDouble() } },
                 "self_test" to listOf(report.passed, report.checked, report.maxDifference),
                 "failures" to report.failures,

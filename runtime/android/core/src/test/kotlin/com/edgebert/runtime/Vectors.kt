@@ -1,6 +1,7 @@
 package com.edgebert.runtime
 
 import java.io.File
+import org.junit.jupiter.api.Assertions.assertEquals
 
 /** What tests/runtime/android/make_vectors.py wrote: bundles, and what the Python runtime makes of them. */
 object Vectors {
@@ -17,19 +18,38 @@ object Vectors {
 
     fun bundle(name: String): Answers = Answers(map(map("bundles")[name]))
 
+    /** Whether an answer is Python's. */
+    fun compare(where: String, expected: Any?, found: Any?) {
+        when (expected) {
+            is Map<*, *> -> {
+                assertEquals(expected.keys, (found as Map<*, *>).keys, where)
+                for (key in expected.keys) compare("$where: $key", expected[key], found[key])
+            }
+            is List<*> -> {
+                assertEquals(expected.size, (found as List<*>).size, where)
+                for (index in expected.indices) compare("$where: $index", expected[index], found[index])
+            }
+            is Double -> assertEquals(expected, found as Double, 1e-9 * maxOf(1.0, Math.abs(expected)), where)
+            is Long -> assertEquals(expected, (found as Int).toLong(), where)
+            else -> assertEquals(expected, found, where)
+        }
+    }
+
+    fun text(value: Any?): Text =
+        if (value is List<*>) Text(value[0] as String, value[1] as String) else Text(value as String)
+
     fun doubles(value: Any?): List<Double> = (value as List<*>).map { (it as Number).toDouble() }
 }
 
 /** What Python answers to some texts about a bundle. */
 class Answers(value: Map<String, Any?>) {
     val file = File(value["file"] as String)
-    val texts = (value["texts"] as List<*>).map {
-        if (it is List<*>) Text(it[0] as String, it[1] as String) else Text(it as String)
-    }
+    val texts = (value["texts"] as List<*>).map { Vectors.text(it) }
     val ids = (value["ids"] as List<*>).map { item ->
         Vectors.map(item).mapValues { (_, ids) -> (ids as List<*>).map { (it as Long).toInt() } }
     }
     val logits = (value["logits"] as List<*>).map { Vectors.doubles(it) }
+    val tags = (value["tags"] as List<*>).map { rows -> (rows as List<*>).flatMap { Vectors.doubles(it) } }
     val labels = (value["labels"] as List<*>).map { it as String }
     val probabilities = (value["probabilities"] as List<*>).map { Vectors.doubles(it) }
 }

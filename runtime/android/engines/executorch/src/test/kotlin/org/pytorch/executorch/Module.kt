@@ -6,9 +6,10 @@ import java.io.File
 class Module private constructor(private val file: File) {
     private var program: ByteArray? = null
 
-    fun forward(vararg inputs: EValue): Array<EValue> {
+    fun execute(method: String, vararg inputs: EValue): Array<EValue> {
+        ran = method
         if (program == null) program = file.readBytes()
-        return arrayOf(EValue(answer(inputs.size)))
+        return answer(inputs.size).map { EValue(it) }.toTypedArray()
     }
 
     fun destroy() {
@@ -22,8 +23,16 @@ class Module private constructor(private val file: File) {
         var loaded: File? = null
         var destroyed: Int = 0
 
+        /** The method that was run last. */
+        var ran: String = ""
+
         /** What a run gives, by the number of its inputs. */
-        var answer: (Int) -> Tensor = { Tensor(floatArrayOf(1f, 2f), longArrayOf(1, 2)) }
+        var answer: (Int) -> List<Tensor> = {
+            listOf(
+                Tensor(floatArrayOf(1f, 2f), longArrayOf(1, 2)),
+                Tensor(floatArrayOf(3f, 4f, 5f, 6f), longArrayOf(1, 4, 1)),
+            )
+        }
 
         @JvmStatic
         fun load(path: String, mode: Int, threads: Int): Module {

@@ -8,7 +8,7 @@ public class Module {
         throw new UnsupportedOperationException();
     }
 
-    public EValue[] forward(EValue... inputs) {
+    public EValue[] execute(String method, EValue... inputs) {
         throw new UnsupportedOperationException();
     }
 

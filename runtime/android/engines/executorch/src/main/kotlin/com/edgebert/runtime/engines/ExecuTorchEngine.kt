@@ -1,11 +1,11 @@
 package com.edgebert.runtime.engines
 
 import com.edgebert.runtime.Batch
+import com.edgebert.runtime.BundleException
 import com.edgebert.runtime.EdgeBertException
 import com.edgebert.runtime.EngineSupport
 import com.edgebert.runtime.GraphEngine
-import com.edgebert.runtime.InputSpec
-import com.edgebert.runtime.Shapes
+import com.edgebert.runtime.GraphSpec
 import java.io.File
 import java.io.FileOutputStream
 import java.io.IOException
@@ -26,15 +26,14 @@ import org.pytorch.executorch.Tensor
  */
 public class ExecuTorchEngine(
     model: ByteBuffer,
-    inputs: List<InputSpec>,
-    shapes: Shapes,
+    graph: GraphSpec,
     threads: Int,
 ) : GraphEngine {
     private val program: Program
 
     init {
         EngineSupport.require("org.pytorch.executorch.Module", "executorch")
-        program = Program(model, inputs, shapes, threads)
+        program = Program(model, graph, threads)
     }
 
     override val packageName: String get() = "executorch"
@@ -42,7 +41,7 @@ public class ExecuTorchEngine(
     /** ExecuTorch's Java API does not tell its version. */
     override val version: String? get() = null
 
-    override fun run(batch: Batch): Array<FloatArray> = program.run(batch)
+    override fun run(batch: Batch): Map<String, com.edgebert.runtime.Tensor> = program.run(batch)
 
     override fun close() {
         program.close()
@@ -54,7 +53,7 @@ public class ExecuTorchEngine(
 }
 
 /** All that names ExecuTorch's classes: loaded only when they are there. */
-private class Program(model: ByteBuffer, private val inputs: List<InputSpec>, shapes: Shapes, threads: Int) {
+private class Program(model: ByteBuffer, private val graph: GraphSpec, threads: Int) {
     private val name = ExecuTorchEngine.NAME
     private var module: Module? = null
 
@@ -62,7 +61,7 @@ private class Program(model: ByteBuffer, private val inputs: List<InputSpec>, sh
         val file = privateFile(model)
         try {
             module = guarded("refuses the program") { Module.load(file.path, Module.LOAD_MODE_MMAP, threads) }
-            tryOnce(shapes) // before that, ExecuTorch has only noted the path
+            tryOnce() // before that, ExecuTorch has only noted the path
         } catch (error: Throwable) {
             close()
             throw error
@@ -72,20 +71,29 @@ private class Program(model: ByteBuffer, private val inputs: List<InputSpec>, sh
     }
 
     /** Runs one text of padding: what is missing (an operator, say) shows here. */
-    private fun tryOnce(shapes: Shapes) {
-        val length = shapes.lengths?.first() ?: shapes.minLength
-        run(Batch(1, length, inputs.associate { it.name to IntArray(it.perLength * length) }))
+    private fun tryOnce() {
+        val length = graph.shapes.lengths?.first() ?: graph.shapes.minLength
+        run(Batch(1, length, graph.inputs.associate { it.name to IntArray(it.perLength * length) }))
     }
 
     @Synchronized
-    fun run(batch: Batch): Array<FloatArray> {
+    fun run(batch: Batch): Map<String, com.edgebert.runtime.Tensor> {
         val module = module ?: throw EngineSupport.closed()
-        val (logits, shape) = guarded("could not run the program") {
-            val values = Array(inputs.size) { value(batch.ids.getValue(inputs[it].name), batch.rows) }
-            val found = module.forward(*values)[0].toTensor()
-            found.dataAsFloatArray to found.shape()
+        val found = guarded("could not run the program") {
+            val values = graph.inputs.map { value(batch.ids.getValue(it.name), batch.rows) }
+            // A program has one method for any length, or one for each of the lengths that its bundle names.
+            val method = if (graph.shapes.lengths == null) "forward" else "seq${batch.length}"
+            val given = module.execute(method, *values.toTypedArray()).map { it.toTensor() }
+            given.map { it.dataAsFloatArray to it.shape() }
         }
-        return EngineSupport.rows(logits, shape, batch.rows, name)
+        if (found.size != graph.outputs.size) {
+            val counts = "${found.size} outputs, but the manifest names ${graph.outputs.size}"
+            throw BundleException("$name: the program gives $counts")
+        }
+        // It gives them without names, in the order of the names.
+        return graph.outputs.zip(found).associate { (spec, output) ->
+            spec.name to EngineSupport.output(spec, output.first, output.second, batch, name)
+        }
     }
 
     private fun value(ids: IntArray, rows: Int): EValue {

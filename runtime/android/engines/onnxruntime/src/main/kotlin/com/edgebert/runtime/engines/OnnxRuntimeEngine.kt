@@ -2,6 +2,7 @@ package com.edgebert.runtime.engines
 
 import ai.onnxruntime.OnnxJavaType
 import ai.onnxruntime.OnnxTensor
+import ai.onnxruntime.OnnxValue
 import ai.onnxruntime.OrtEnvironment
 import ai.onnxruntime.OrtException
 import ai.onnxruntime.OrtLoggingLevel
@@ -12,8 +13,9 @@ import com.edgebert.runtime.BundleException
 import com.edgebert.runtime.EdgeBertException
 import com.edgebert.runtime.EngineSupport
 import com.edgebert.runtime.GraphEngine
-import com.edgebert.runtime.InputSpec
-import com.edgebert.runtime.Shapes
+import com.edgebert.runtime.GraphSpec
+import com.edgebert.runtime.OutputSpec
+import com.edgebert.runtime.Tensor
 import java.nio.ByteBuffer
 import java.nio.IntBuffer
 import java.nio.LongBuffer
@@ -30,24 +32,23 @@ import kotlin.concurrent.write
  */
 public class OnnxRuntimeEngine(
     model: ByteBuffer,
-    inputs: List<InputSpec>,
-    @Suppress("UNUSED_PARAMETER") shapes: Shapes,
+    graph: GraphSpec,
     threads: Int,
 ) : GraphEngine {
-    private val graph: Graph
+    private val session: Session
 
     init {
         EngineSupport.require("ai.onnxruntime.OrtEnvironment", "onnx")
-        graph = Graph(model, inputs, threads)
+        session = Session(model, graph, threads)
     }
 
     override val packageName: String get() = "onnxruntime"
-    override val version: String get() = graph.version
+    override val version: String get() = session.version
 
-    override fun run(batch: Batch): Array<FloatArray> = graph.run(batch)
+    override fun run(batch: Batch): Map<String, Tensor> = session.run(batch)
 
     override fun close() {
-        graph.close()
+        session.close()
     }
 
     internal companion object {
@@ -56,7 +57,7 @@ public class OnnxRuntimeEngine(
 }
 
 /** All that names ONNX Runtime's classes: loaded only when they are there. */
-private class Graph(model: ByteBuffer, private val inputs: List<InputSpec>, threads: Int) {
+private class Session(model: ByteBuffer, private val graph: GraphSpec, threads: Int) {
     private val environment = started()
     private val lock = ReentrantReadWriteLock() // closing a session frees it under the feet of a run
     private var session: OrtSession? = create(model, threads)
@@ -73,22 +74,26 @@ private class Graph(model: ByteBuffer, private val inputs: List<InputSpec>, thre
         }
     }
 
-    fun run(batch: Batch): Array<FloatArray> = lock.read {
+    fun run(batch: Batch): Map<String, Tensor> = lock.read {
         val session = session ?: throw EngineSupport.closed()
         val feed = HashMap<String, OnnxTensor>()
         try {
             for (name in types.keys) feed[name] = tensor(name, batch)
-            session.run(feed, setOf("logits")).use { result ->
-                val logits = result[0] as? OnnxTensor ?: throw OrtException("logits are no tensor")
-                val buffer = logits.floatBuffer ?: throw OrtException("logits are ${logits.info.type}, not float")
-                val values = FloatArray(buffer.remaining()).also { buffer.get(it) }
-                EngineSupport.rows(values, logits.info.shape, batch.rows, OnnxRuntimeEngine.NAME)
+            session.run(feed, graph.outputs.mapTo(LinkedHashSet()) { it.name }).use { result ->
+                graph.outputs.associate { it.name to output(it, result.get(it.name).orElse(null), batch) }
             }
         } catch (error: OrtException) {
             throw EngineSupport.failure(OnnxRuntimeEngine.NAME, "could not run the graph", error)
         } finally {
             feed.values.forEach { it.close() }
         }
+    }
+
+    private fun output(spec: OutputSpec, value: OnnxValue?, batch: Batch): Tensor {
+        val tensor = value as? OnnxTensor ?: throw OrtException("${spec.name} is no tensor")
+        val buffer = tensor.floatBuffer ?: throw OrtException("${spec.name} is ${tensor.info.type}, not float")
+        val values = FloatArray(buffer.remaining()).also { buffer.get(it) }
+        return EngineSupport.output(spec, values, tensor.info.shape, batch, OnnxRuntimeEngine.NAME)
     }
 
     fun close(): Unit = lock.write {
@@ -119,7 +124,7 @@ private class Graph(model: ByteBuffer, private val inputs: List<InputSpec>, thre
 
     /** What each input of the graph wants. An exporter may have dropped an input that changes nothing. */
     private fun inputTypes(session: OrtSession): Map<String, OnnxJavaType> {
-        val names = inputs.map { it.name }
+        val names = graph.inputs.map { it.name }
         val found = session.inputInfo.mapValues { (name, node) ->
             val type = (node.info as? TensorInfo)?.type
             if (name !in names || type == null || (type != OnnxJavaType.INT64 && type != OnnxJavaType.INT32)) {
@@ -130,8 +135,8 @@ private class Graph(model: ByteBuffer, private val inputs: List<InputSpec>, thre
             }
             type
         }
-        if ("logits" !in session.outputNames) {
-            throw BundleException("${OnnxRuntimeEngine.NAME}: the graph has no output named 'logits'")
+        graph.outputs.firstOrNull { it.name !in session.outputNames }?.let {
+            throw BundleException("${OnnxRuntimeEngine.NAME}: the graph has no output named '${it.name}'")
         }
         return found
     }

@@ -4,8 +4,8 @@ import com.edgebert.runtime.Batch
 import com.edgebert.runtime.BundleException
 import com.edgebert.runtime.EngineSupport
 import com.edgebert.runtime.GraphEngine
-import com.edgebert.runtime.InputSpec
-import com.edgebert.runtime.Shapes
+import com.edgebert.runtime.GraphSpec
+import com.edgebert.runtime.Tensor
 import java.nio.ByteBuffer
 import java.nio.FloatBuffer
 import java.nio.IntBuffer
@@ -21,15 +21,14 @@ import org.tensorflow.lite.Interpreter
  */
 public class TfliteEngine(
     model: ByteBuffer,
-    inputs: List<InputSpec>,
-    shapes: Shapes,
+    graph: GraphSpec,
     threads: Int,
 ) : GraphEngine {
-    private val graph: Signatures
+    private val signatures: Signatures
 
     init {
         EngineSupport.require("org.tensorflow.lite.Interpreter", "tflite")
-        graph = Signatures(model, inputs, shapes, threads)
+        signatures = Signatures(model, graph, threads)
     }
 
     override val packageName: String get() = "ai-edge-litert"
@@ -37,10 +36,10 @@ public class TfliteEngine(
     /** LiteRT for Android counts its versions apart from the Python package that bundles name. */
     override val version: String? get() = null
 
-    override fun run(batch: Batch): Array<FloatArray> = graph.run(batch)
+    override fun run(batch: Batch): Map<String, Tensor> = signatures.run(batch)
 
     override fun close() {
-        graph.close()
+        signatures.close()
     }
 
     internal companion object {
@@ -49,7 +48,7 @@ public class TfliteEngine(
 }
 
 /** All that names LiteRT's classes: loaded only when they are there. */
-private class Signatures(model: ByteBuffer, inputs: List<InputSpec>, shapes: Shapes, threads: Int) {
+private class Signatures(model: ByteBuffer, private val graph: GraphSpec, threads: Int) {
     private val name = TfliteEngine.NAME
     private var interpreter: Interpreter? = guarded("refuses the graph") {
         Interpreter(model, Interpreter.Options().setNumThreads(threads))
@@ -58,7 +57,7 @@ private class Signatures(model: ByteBuffer, inputs: List<InputSpec>, shapes: Sha
 
     init {
         try {
-            wanted = check(interpreter!!, inputs.map { it.name }, shapes)
+            wanted = check(interpreter!!)
         } catch (error: Throwable) {
             close()
             throw error
@@ -66,17 +65,20 @@ private class Signatures(model: ByteBuffer, inputs: List<InputSpec>, shapes: Sha
     }
 
     @Synchronized
-    fun run(batch: Batch): Array<FloatArray> {
+    fun run(batch: Batch): Map<String, Tensor> {
         val interpreter = interpreter ?: throw EngineSupport.closed()
         val names = wanted[batch.length]
             ?: throw BundleException("$name: the graph takes the lengths ${wanted.keys.sorted()}, not ${batch.length}")
         val key = "seq${batch.length}"
         val feed = names.associateWith<String, Any> { IntBuffer.wrap(batch.ids.getValue(it)) }
         return guarded("could not run the graph") {
-            val shape = interpreter.getOutputTensorFromSignature("logits", key).shape()
-            val logits = FloatBuffer.allocate(shape.fold(1) { all, one -> all * one })
-            interpreter.runSignature(feed, mapOf<String, Any>("logits" to logits), key)
-            EngineSupport.rows(logits.array(), LongArray(shape.size) { shape[it].toLong() }, batch.rows, name)
+            val shapes = graph.outputs.map { interpreter.getOutputTensorFromSignature(it.name, key).shape() }
+            val buffers = shapes.map { shape -> FloatBuffer.allocate(shape.fold(1) { all, one -> all * one }) }
+            interpreter.runSignature(feed, graph.outputs.map { it.name }.zip<String, Any>(buffers).toMap(), key)
+            graph.outputs.withIndex().associate { (index, spec) ->
+                val shape = LongArray(shapes[index].size) { shapes[index][it].toLong() }
+                spec.name to EngineSupport.output(spec, buffers[index].array(), shape, batch, name)
+            }
         }
     }
 
@@ -87,8 +89,9 @@ private class Signatures(model: ByteBuffer, inputs: List<InputSpec>, shapes: Sha
     }
 
     /** Length to the inputs that its signature takes. An exporter may have dropped one that changes nothing. */
-    private fun check(interpreter: Interpreter, names: List<String>, shapes: Shapes): Map<Int, Array<String>> {
-        val lengths = shapes.lengths
+    private fun check(interpreter: Interpreter): Map<Int, Array<String>> {
+        val names = graph.inputs.map { it.name }
+        val lengths = graph.shapes.lengths
             ?: throw BundleException("$name: a tflite bundle must name its lengths (shapes.lengths)")
         val signatures = interpreter.signatureKeys.toSet()
         return lengths.associateWith { length ->
@@ -101,8 +104,9 @@ private class Signatures(model: ByteBuffer, inputs: List<InputSpec>, shapes: Sha
                 val known = names.joinToString(", ")
                 throw BundleException("$name: the graph has an input '$it'; it must be one of $known")
             }
-            if ("logits" !in interpreter.getSignatureOutputs(key)) {
-                throw BundleException("$name: signature '$key' has no output named 'logits'")
+            val outputs = interpreter.getSignatureOutputs(key)
+            graph.outputs.firstOrNull { it.name !in outputs }?.let {
+                throw BundleException("$name: signature '$key' has no output named '${it.name}'")
             }
             inputs
         }

@@ -1,0 +1,207 @@
+"""Every task on real data: teacher, student and int8 bundle; metric, retention, size and latency against the teacher.
+
+    python benchmarks/tasks.py --out runs/tasks [--data snips rte ...] [--limit N]
+
+Reads the shared datasets (EDGEBERT_SHARED, or ../shared beside the checkout). Everything it trains stays in --out and
+is reused by the next call; an interrupted training goes on. Where a set has no test labels (rte, cola, squad), the
+official dev set is the test set, and a tenth of train is held out as dev. Latency: one text, one thread, everything
+from text to answer, all arms in turn in one process; the ratio is that of the medians against the teacher in ONNX
+Runtime fp32. Writes tasks.md and tasks.json into --out.
+
+Args:
+    --limit: read this many training rows of each set, for a machine without time; the table says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from students import SHARED, bundle, machine, measure
+
+import edgebert
+from edgebert.console import note
+from edgebert.data import Columns, load_evaluation
+from edgebert.provenance import versions
+from edgebert.run import read_description
+from edgebert.tasks import get_task
+from edgebert_runtime.bundle import open_bundle
+
+TEXTS = 60
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one dataset is learned.
+
+    Attributes:
+        teacher: options of `edgebert.finetune`.
+        student: name and options.
+        training: of the student.
+        metric: where it is not the task's own.
+        unlabelled: text files for the student, and the column of the text.
+    """
+
+    teacher: Mapping[str, Any]
+    student: Mapping[str, Any]
+    training: Mapping[str, Any]
+    metric: str | None = None
+    unlabelled: tuple[str, ...] = ()
+    column: str = "text"
+    objectives: Mapping[str, Mapping[str, float]] | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """One row of the table."""
+
+    data: str
+    task: str
+    metric: str
+    rows: int
+    teacher: float
+    student: str
+    fp32: float
+    format: str
+    int8: float
+    size: int
+    ms: float = 0.0
+    ratio: float = 0.0
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def retention(self) -> float:
+        """What the bundle keeps of the teacher."""
+        return self.int8 / self.teacher
+
+
+SOFT = {"logits": {"weight": 0.7, "temperature": 2.0}, "hard_labels": {"weight": 0.3}}
+MINI, BILSTM = {"name": "mobilebert-mini"}, {"name": "bilstm"}
+WIKI = ("unlabelled/wiki_paragraphs.jsonl.gz",)
+
+PLANS: dict[str, Plan] = {
+    "snips": Plan({"epochs": 5, "learning_rate": 2e-4, "max_length": 64}, BILSTM, {"epochs": 20}),
+    "atis": Plan({"epochs": 10, "learning_rate": 2e-4, "max_length": 64}, BILSTM, {"epochs": 30}),
+    "ud_english_ewt_pos": Plan({"epochs": 3, "learning_rate": 2e-4, "max_length": 128}, BILSTM, {"epochs": 15}),
+    "uner_en": Plan({"epochs": 3, "learning_rate": 2e-4, "max_length": 128}, BILSTM, {"epochs": 15}, unlabelled=WIKI),
+    "wnut17": Plan({"epochs": 5, "learning_rate": 2e-4, "max_length": 128}, BILSTM, {"epochs": 15}, unlabelled=WIKI),
+    "stsb": Plan({"epochs": 5, "learning_rate": 1e-4, "max_length": 96}, MINI, {"epochs": 10}),
+    "rte": Plan({"epochs": 5, "learning_rate": 5e-5, "max_length": 192}, MINI, {"epochs": 10}),
+    "mrpc": Plan({"epochs": 5, "learning_rate": 1e-4, "max_length": 128}, MINI, {"epochs": 10}),
+    "cola": Plan({"epochs": 5, "learning_rate": 1e-4, "max_length": 64}, MINI, {"epochs": 10}, metric="mcc"),
+    "olid_offensive": Plan({"epochs": 3, "learning_rate": 1e-4, "max_length": 96}, MINI, {"epochs": 5}),
+    "squad_v1.1": Plan({"epochs": 2, "learning_rate": 1e-4, "max_length": 384}, MINI, {"epochs": 3}),
+}
+
+
+def main() -> None:
+    """See the module's docstring."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("runs/tasks"))
+    parser.add_argument("--data", nargs="+", choices=list(PLANS), default=list(PLANS))
+    parser.add_argument("--limit", type=int)
+    arguments = parser.parse_args()
+    results = []
+    for name in arguments.data:
+        note(f"== {name}")
+        results.append(run(name, PLANS[name], arguments.out, arguments.limit))
+    facts = {"machine": machine(), "versions": versions(), "date": time.strftime("%Y-%m-%d"), "limit": arguments.limit}
+    text = markdown(results, facts)
+    (arguments.out / "tasks.json").write_text(json.dumps({**facts, "rows": [vars(row) for row in results]}, indent=1))
+    (arguments.out / "tasks.md").write_text(text)
+    print(text)
+
+
+def run(name: str, plan: Plan, out: Path, limit: int | None) -> Result:
+    """Train, export and measure one dataset."""
+    files = splits(SHARED / "data" / name, out / name, limit)
+    options = {"batch_size": 32, "metric": plan.metric, **plan.teacher}
+    teacher = edgebert.finetune("minilm", out / name / "teacher", **files, **options)
+    described = read_description(teacher)
+    task, metric = get_task(described.task), described.metric
+    student = str(plan.student["name"])
+    folder = edgebert.distill(
+        recipe(out / name / "recipe.yaml", plan, described.max_length),
+        teacher=teacher,
+        **files,
+        unlabelled=[SHARED / "data" / path for path in plan.unlabelled],
+        unlabelled_column=plan.column,
+        out=out / name / student,
+    )
+    exported = out / name / f"{student}-int8.edgebert"
+    if not exported.is_file():
+        edgebert.export(folder, target="android", precision="int8", max_drop=0.02, out=exported)
+    reference = bundle(teacher, out / name / "teacher-fp32.edgebert", "onnx", "fp32")
+    rows = load_evaluation(files["test"], Columns(), task)[0]
+    latencies = measure({("teacher", ""): reference, ("student", ""): exported}, task.texts(rows)[:TEXTS])
+    found = edgebert.evaluate(exported, data=files["test"])
+    with open_bundle(exported) as opened:
+        format = opened.manifest.format
+    return Result(
+        data=name,
+        task=task.name,
+        metric=metric,
+        rows=found["n"],
+        teacher=edgebert.evaluate(teacher, data=files["test"])[metric],
+        student=student,
+        fp32=edgebert.evaluate(folder, data=files["test"])[metric],
+        format=format,
+        int8=found[metric],
+        size=exported.stat().st_size,
+        ms=latencies["student", ""],
+        ratio=latencies["teacher", ""] / latencies["student", ""],
+    )
+
+
+def recipe(path: Path, plan: Plan, max_length: int) -> Path:
+    """The student's recipe as a file (JSON is YAML)."""
+    training = {"max_length": max_length, **plan.training}
+    path.write_text(json.dumps({"student": plan.student, "objectives": plan.objectives or SOFT, "training": training}))
+    return path
+
+
+def splits(data: Path, out: Path, limit: int | None) -> dict[str, Any]:
+    """Train, dev (where it is not held out of train) and test; `limit` rows of train alone are copied."""
+    files = {name: data / f"{name}.jsonl.gz" for name in ("train", "dev", "test")}
+    if not files["test"].is_file():
+        files["test"] = files.pop("dev")
+    elif not files["dev"].is_file():
+        del files["dev"]
+    if limit:
+        out.mkdir(parents=True, exist_ok=True)
+        few = out / "train.jsonl.gz"
+        with gzip.open(files["train"], "rb") as source, gzip.GzipFile(few, "wb", mtime=0) as target:
+            target.writelines(islice(source, limit))
+        files["train"] = few
+    return files
+
+
+def markdown(rows: Sequence[Result], facts: Mapping[str, Any]) -> str:
+    """The table and what it was measured with."""
+    lines = [
+        "| data | task | metric | rows | teacher | student | fp32 | int8 bundle | retention | MB | p50 ms | faster |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        lines.append(
+            f"| {row.data} | {row.task} | {row.metric} | {row.rows} | {row.teacher:.4f} | {row.student} "
+            f"| {row.fp32:.4f} | {row.int8:.4f} ({row.format}) | {row.retention:.3f} | {row.size / 1e6:.1f} "
+            f"| {row.ms:.2f} | {row.ratio:.1f}x |"
+        )
+    mean = sum(row.retention for row in rows) / len(rows)
+    worst = max(row.fp32 - row.int8 for row in rows)
+    tools = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    limit = f" Trained on the first {facts['limit']} rows." if facts["limit"] else ""
+    summary = f"Mean retention {mean:.3f}; int8 loses {worst:.4f} at most.{limit}"
+    return "\n".join([*lines, "", f"{summary} {facts['date']}, {facts['machine']}; {tools}.", ""])
+
+
+if __name__ == "__main__":
+    main()
