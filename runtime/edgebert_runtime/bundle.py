@@ -43,15 +43,20 @@ __all__ = [
 ]
 
 GOLDEN = "golden.jsonl"
+PART = "first"  # the folder of the bundle inside a cascade
 SIGNATURE = "signature"
 
 
 class Bundle:
     """An open, verified bundle. Safe from several threads. Close it, or use it in a `with` block."""
 
-    def __init__(self, archive: Archive, manifest: Manifest) -> None:
-        """Use `open_bundle`, which verifies; this only holds what it found."""
-        self._archive = archive
+    def __init__(self, archive: Archive, manifest: Manifest, folder: str = "") -> None:
+        """Use `open_bundle`, which verifies; this only holds what it found.
+
+        Args:
+            folder: "first/" of the bundle inside a cascade.
+        """
+        self._archive, self._folder = archive, folder
         self.manifest = manifest
         self.path = archive.path
         self.size = archive.size
@@ -59,7 +64,7 @@ class Bundle:
     @property
     def names(self) -> tuple[str, ...]:
         """The names of all entries, the manifest first."""
-        return tuple(self._archive.entries)
+        return tuple(_inside(self._archive.entries, self._folder))
 
     @property
     def model_name(self) -> str:
@@ -72,7 +77,26 @@ class Bundle:
         Raises:
             BundleError: no such entry, damaged since it was opened, or the bundle is closed.
         """
-        return self._archive.read(name)
+        return self._archive.read(self._folder + name)
+
+    def part(self) -> Bundle:
+        """The bundle inside a cascade; it is closed together with this one.
+
+        Raises:
+            BundleError: it is damaged, or a cascade itself.
+        """
+        folder = f"{PART}/"
+        try:
+            manifest = Manifest.from_json(parse_json(self.read(folder + FIRST), FIRST))
+            _check_names(manifest.files.keys(), _inside(self.names, folder))
+            if manifest.cascade is not None:
+                raise BundleError("it is a cascade inside a cascade, and two models are all that is read")
+            for name, info in manifest.files.items():
+                if info != self.manifest.files[folder + name]:
+                    raise BundleError(f"the contents of {name!r} do not match the SHA-256 in its manifest")
+        except BundleError as error:
+            raise BundleError(f"{self.path}: {folder}: {error}") from None
+        return Bundle(self._archive, manifest, folder)
 
     def golden(self) -> list[dict[str, Any]]:
         """The test vectors, as `edgebert_runtime.golden` describes them; a pair of texts is a tuple.
@@ -164,7 +188,10 @@ def _verify(archive: Archive, public_key: str | Path | None) -> Bundle:
             digest.update(chunk)
         if digest.hexdigest() != info.sha256:
             raise BundleError(f"the contents of {name!r} do not match the SHA-256 in the manifest")
-    return Bundle(archive, manifest)
+    bundle = Bundle(archive, manifest)
+    if manifest.cascade is not None:
+        bundle.part()
+    return bundle
 
 
 def _check_names(listed: Iterable[str], present: Iterable[str]) -> None:
@@ -177,6 +204,11 @@ def _check_names(listed: Iterable[str], present: Iterable[str]) -> None:
     _model_name(present)
     if GOLDEN not in present:
         raise BundleError(f"it holds no {GOLDEN} (the test vectors)")
+
+
+def _inside(names: Iterable[str], folder: str) -> list[str]:
+    """The names of what a folder holds, without the folder's own; "" for all."""
+    return [name.removeprefix(folder) for name in names if name.startswith(folder)]
 
 
 def _model_name(names: Iterable[str]) -> str:

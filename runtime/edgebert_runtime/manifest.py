@@ -7,6 +7,8 @@
               order; ["batch", "length", 17] has a row for each token; labels: one a column, or none at all
     shapes    {"batch": null or 1, "lengths": null or [32, 64, 128], "min_length": 1, "max_length": 128}; null = dynamic
     settings  what the task's decoder must know, such as {"temperature": {"logits": 1.31}}
+    cascade   {"threshold": 0.83}: the bundle in `first/` is asked before this one, which answers where that one's
+              probability is lower; null: there is none
     files     {"golden.jsonl": {"sha256": 64 hex digits, "size": bytes}, ...}: every entry but the manifest itself
     requires  {"package": "onnxruntime", "made_with": {"onnxruntime": "1.31.1"}, "minimum": "1.20", ...}: the package
               that runs the graph, the versions that made it, and the oldest that runs it; each may be absent
@@ -128,7 +130,7 @@ class Manifest:
     featurizer: Mapping[str, Any]
     created: str
     settings: Mapping[str, Any] = field(default_factory=dict)
-    cascade: None = None
+    cascade: Mapping[str, Any] | None = None
     files: Mapping[str, FileInfo] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -155,8 +157,6 @@ class Manifest:
         if version < SCHEMA_VERSION:
             raise BundleError(f"made by an older EdgeBERT (bundle schema {version}); export it again")
         data = checks.keys("the manifest", value, {item.name for item in fields(cls)})
-        if data["cascade"] is not None:
-            raise checks.wrong("cascade", "null", data["cascade"])
         manifest = cls(
             name=checks.name("name", data["name"]),
             task=checks.match("task", data["task"], checks.WORD),
@@ -170,6 +170,7 @@ class Manifest:
             featurizer=checks.object_("featurizer", data["featurizer"]),
             created=checks.time("created", data["created"]),
             settings=checks.object_("settings", data["settings"], MAX_SETTINGS),
+            cascade=_cascade(data["cascade"]),
             files=_files(data["files"]),
             metrics=checks.object_("metrics", data["metrics"]),
             provenance=checks.object_("provenance", data["provenance"]),
@@ -219,6 +220,8 @@ class Manifest:
 
     def _check_together(self) -> None:
         """What no field can say alone."""
+        if self.cascade is not None and self.task != "classification":
+            raise checks.wrong("cascade", f"null for the task {self.task}", self.cascade["threshold"])
         names = [tensor.name for tensor in self.inputs]
         if not names or len(set(names)) != len(names):
             raise checks.wrong("inputs", "at least one tensor, no name twice", names)
@@ -321,6 +324,15 @@ def _files(value: object) -> dict[str, FileInfo]:
             raise checks.wrong(f"{where}.sha256", "64 lower-case hex digits", data["sha256"])
         files[name] = FileInfo(data["sha256"], checks.integer(f"{where}.size", data["size"], 0, 1 << 32))
     return files
+
+
+def _cascade(value: object) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    data = checks.keys("cascade", value, {"threshold"})
+    if not checks.is_number(data["threshold"]) or not 0 <= data["threshold"] <= 1:
+        raise checks.wrong("cascade.threshold", "a number from 0 to 1", data["threshold"])
+    return data
 
 
 def _requires(value: object) -> dict[str, Any]:

@@ -11,16 +11,17 @@ from typing import Any, NoReturn, Self
 
 import numpy as np
 
-from edgebert_runtime.bundle import Bundle, Manifest, open_bundle
-from edgebert_runtime.decode import DECODERS, Asked, ask, check_threshold, get_decoder
+from edgebert_runtime.bundle import PART, Bundle, Manifest, open_bundle
+from edgebert_runtime.decode import DECODERS, Asked, ask, check_threshold, get_decoder, temperature_of
 from edgebert_runtime.engines import ENGINES, REFUSED_TFLITE, Engine, TextEngine, load_engine
 from edgebert_runtime.errors import BundleError, DataError, EdgeBertError, UsageError, choose
 from edgebert_runtime.features import Features, Featurizer, Text, all_str, load_featurizer, split_texts
-from edgebert_runtime.golden import compare
+from edgebert_runtime.golden import compare, vector
 from edgebert_runtime.inference import infer
 from edgebert_runtime.outputs import Outputs, outputs_of
 
 TOLERANCE = 1e-4
+TINY = 1e-30  # in place of a probability of 0
 EMBEDDING = "embedding"
 
 
@@ -37,13 +38,19 @@ class SelfTest:
 class EdgeModel:
     """A bundle ready to answer. Safe from several threads; `close` it, or use it in a `with` block."""
 
-    def __init__(self, bundle: Bundle, featurizer: Featurizer, engine: Engine) -> None:
-        """Use `EdgeModel.load`. The model owns all three and closes them."""
+    def __init__(self, bundle: Bundle, featurizer: Featurizer, engine: Engine, first: EdgeModel | None = None) -> None:
+        """Use `EdgeModel.load`. The model owns all of these and closes them.
+
+        Args:
+            first: of a cascade: the model that is asked before this one.
+        """
         manifest = bundle.manifest
         self._bundle = bundle
         self._featurizer = featurizer
         self._engine = engine
+        self._first = first
         self._reader: TextEngine | None = engine if isinstance(engine, TextEngine) else None
+        self._reads_text = first is not None or self._reader is not None
         self._decoder = get_decoder(manifest.task)
         # Made once: an n-gram student answers in a microsecond.
         self._check_text = self._decoder.check_text
@@ -72,20 +79,23 @@ class EdgeModel:
         """
         bundle = open_bundle(path, public_key)
         try:
-            manifest = bundle.manifest
-            name = _engine_name(engine, manifest)
-            if manifest.task not in DECODERS:
-                raise BundleError(f"its task {manifest.task!r} is unknown to this EdgeBERT; upgrade EdgeBERT")
-            _check_minimum(manifest)
-            featurizer = _load_featurizer(bundle)
-            loaded = _load_engine(name, bundle, threads)
+            return cls._from_bundle(bundle, engine, threads)
         except BundleError as error:
             bundle.close()
             raise BundleError(f"{bundle.path}: {str(error).removeprefix(f'{bundle.path}: ')}") from error
         except BaseException:
             bundle.close()
             raise
-        return cls(bundle, featurizer, loaded)
+
+    @classmethod
+    def _from_bundle(cls, bundle: Bundle, engine: str, threads: int) -> Self:
+        manifest = bundle.manifest
+        name = _engine_name(engine, manifest)
+        if manifest.task not in DECODERS:
+            raise BundleError(f"its task {manifest.task!r} is unknown to this EdgeBERT; upgrade EdgeBERT")
+        _check_minimum(manifest)
+        first = None if manifest.cascade is None else cls._from_bundle(bundle.part(), "auto", threads)
+        return cls(bundle, _load_featurizer(bundle), _load_engine(name, bundle, threads), first)
 
     @property
     def manifest(self) -> Manifest:
@@ -122,7 +132,7 @@ class EdgeModel:
         if threshold is not None:
             check_threshold(self.manifest.task, threshold)
             asked = asked._replace(settings={**self._settings, "threshold": float(threshold)})
-        features = () if self._reader is not None else self.featurize(asked)
+        features = () if self._reads_text else self.featurize(asked)
         return self._decoder.decode(self.infer(asked, features, batch_size), asked)
 
     def outputs(self, texts: Text | Sequence[Text], batch_size: int = 32) -> Outputs:
@@ -132,7 +142,7 @@ class EdgeModel:
         change.
         """
         asked = self.ask(texts)
-        return self.infer(asked, () if self._reader is not None else self.featurize(asked), batch_size)
+        return self.infer(asked, () if self._reads_text else self.featurize(asked), batch_size)
 
     def logits(self, texts: Text | Sequence[Text], batch_size: int = 32) -> np.ndarray:
         """The one output of a model that has one with a row a text, float32 [texts, width]; raises as `predict`.
@@ -160,7 +170,7 @@ class EdgeModel:
     @property
     def reads_text(self) -> bool:
         """Whether text becomes outputs in one pass, so that `infer` needs no features."""
-        return self._reader is not None
+        return self._reads_text
 
     def ask(self, texts: Text | Sequence[Text]) -> Asked:
         """First stage of `predict`: the texts, cut into the pieces that the network reads where the task has such."""
@@ -190,12 +200,32 @@ class EdgeModel:
         """
         if type(batch_size) is not int or batch_size < 1:
             _refuse_batch_size(batch_size)
+        if self._first is not None:
+            return {self._name: self._ask_both(self._first, asked, features, batch_size)}
         if self._reader is None:
             return infer(self._engine, features, self._graph, batch_size)
         try:
             return {self._name: self._reader.read(asked.texts if asked.pieces is None else asked.read)}
         except ValueError as error:
             raise DataError(str(error)) from error
+
+    def _ask_both(self, first: EdgeModel, asked: Asked, features: Sequence[Features], batch_size: int) -> np.ndarray:
+        """Logits of a cascade: where the first model is sure its own, as if they were this one's."""
+        assert self.manifest.cascade is not None
+        threshold, labels = self.manifest.cascade["threshold"], self.labels
+        answers = first.predict(list(asked.texts), batch_size)
+        chances = np.array([[answer.probabilities[label] for label in labels] for answer in answers], np.float64)
+        logits = np.log(np.maximum(chances, TINY)) * temperature_of(self._settings, self._name)
+        again = [place for place, answer in enumerate(answers) if answer.probability < threshold]
+        if again:
+            part = asked._replace(texts=[asked.texts[place] for place in again])
+            if self._reader is not None:
+                rows = self._reader.read(part.texts)
+            else:
+                ids = [features[place] for place in again] if features else self.featurize(part)
+                rows = infer(self._engine, ids, self._graph, batch_size)[self._name]  # type: ignore[assignment]
+            logits[again] = rows
+        return logits.reshape(len(answers), len(labels)).astype(np.float32)
 
     def decode(self, asked: Asked, outputs: Outputs) -> list[Any]:
         """Fourth stage: outputs to one answer a text."""
@@ -211,19 +241,37 @@ class EdgeModel:
         failures: list[str] = []
         largest = 0.0
         golden = self._bundle.golden()
-        for number, vector in enumerate(golden, start=1):
-            asked = self.ask([vector["text"]])
+        for number, known in enumerate(golden, start=1):
+            asked = self.ask([known["text"]])
             features = self.featurize(asked)
             outputs = self.infer(asked, features, batch_size=1)
             items = [(item, outputs_of(outputs, index)) for index, item in enumerate(features)]
-            difference, wrong = compare(vector, items, self.decode(asked, outputs)[0], tolerance)
+            difference, wrong = compare(known, items, self.decode(asked, outputs)[0], tolerance)
             largest = max(largest, difference)
             failures += [f"vector {number}: {sentence}" for sentence in wrong]
+        if self._first is not None:
+            inner = self._first.self_test(tolerance)
+            failures += [f"{PART}/: {sentence}" for sentence in inner.failures]
+            largest = max(largest, inner.max_difference)
         return SelfTest(not failures, len(golden), largest, tuple(failures))
+
+    def record(self, texts: Sequence[Text]) -> list[dict[str, Any]]:
+        """Test vectors of these texts (see `edgebert_runtime.golden`), each text asked for itself."""
+        found = []
+        for text in texts:
+            asked = self.ask([text])
+            features = self.featurize(asked)
+            outputs = self.infer(asked, features, batch_size=1)
+            items = [(item, outputs_of(outputs, index)) for index, item in enumerate(features)]
+            (answer,), (margin,) = self.decode(asked, outputs), self._decoder.margins(outputs, asked)
+            found.append(vector(text, items, answer, margin, self._graph.inputs))
+        return found
 
     def close(self) -> None:
         """Free the graph and close the file. Closing twice is fine; what other threads are running may finish."""
         self._closed = True
+        if self._first is not None:
+            self._first.close()
         self._engine.close()
         self._bundle.close()
 

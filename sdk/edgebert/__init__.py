@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edgebert.commands.cascade import cascade as cascade
     from edgebert.commands.distill import distill as distill
     from edgebert.commands.doctor import doctor as doctor
     from edgebert.commands.evaluate import evaluate as evaluate
@@ -35,6 +36,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "EdgeModel",
+    "cascade",
     "distill",
     "doctor",
     "evaluate",

@@ -91,7 +91,7 @@ def replaced(path: str, value: object) -> dict[str, Any]:
         ("settings", {"temperature": {"logits": float("inf")}}, "settings.temperature.logits must be"),
         ("settings", {"temperature": {"logits": float("nan")}}, "settings.temperature.logits must be"),
         ("settings", {"temperature": {"logits": {}}}, "settings.temperature.logits must be"),
-        ("cascade", {"stages": []}, "cascade must be null"),
+        ("cascade", {"stages": []}, "cascade lacks the field 'threshold'"),
         ("max_length", 0, "max_length must be a whole number from 1"),
         ("max_length", 1.5, "max_length must be a whole number"),
         ("max_length", 1 << 40, "max_length must be a whole number"),

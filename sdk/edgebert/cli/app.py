@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
         "finetune",
         "distill",
         "export",
+        "cascade",
         "sign",
         "inspect",
         "predict",

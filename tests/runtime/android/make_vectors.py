@@ -11,6 +11,7 @@ import json
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from decode_vectors import decode_vectors, span_vectors, words_vectors
 from native_tasks import TASKS, write_native_task
 
 from edgebert_runtime.archive import Archive, write_archive
+from edgebert_runtime.bundle import open_bundle, write_bundle_file
 from edgebert_runtime.errors import BundleError
 from edgebert_runtime.manifest import parse_json, to_bytes
 from edgebert_runtime.model import EdgeModel
@@ -70,7 +72,27 @@ def bundles(folder: Path) -> dict[str, Any]:
     for name, featurizer in (("onnx", graphs.wordpiece()), ("ngram-onnx", graphs.ngrams())):
         tags = name == "onnx"
         found[name] = answers(graphs.write_bundle(made(folder / name), "onnx", featurizer, tags=tags), single)
+    native, onnx = Path(found["native"]["file"]), Path(found["ngram-onnx"]["file"])
+    found["cascade"] = answers(cascade(made(folder / "cascade"), native, onnx, single), single)
     return found
+
+
+def cascade(folder: Path, first: Path, second: Path, asked: list[Any]) -> Path:
+    """Both bundles in one; the second one is asked about half of the texts."""
+    with EdgeModel.load(first) as model:
+        sure = sorted({answer.probability for answer in model.predict(asked)})
+        inner = {f"first/{name}": model.bundle.read(name) for name in model.bundle.names}
+    middle = max(range(len(sure) // 3, 2 * len(sure) // 3), key=lambda index: sure[index] - sure[index - 1])
+    threshold = (sure[middle] + sure[middle - 1]) / 2
+    with open_bundle(second) as opened:
+        entries: dict[str, Any] = {name: opened.read(name) for name in opened.manifest.files} | inner
+        manifest = replace(opened.manifest, cascade={"threshold": threshold})
+    path = folder / "cascade.edgebert"
+    write_bundle_file(path, manifest, entries)
+    with EdgeModel.load(path) as model:
+        lines = [json.dumps(vector) + "\n" for vector in model.record(asked[:20])]
+    write_bundle_file(path, manifest, entries | {"golden.jsonl": "".join(lines).encode()})
+    return path
 
 
 JSON = [

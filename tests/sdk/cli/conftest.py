@@ -45,13 +45,14 @@ def pair_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_bundle(tmp_path_factory.mktemp("bundle") / "pairs.edgebert", pair=True)
 
 
-def write_bundle(path: Path, pair: bool) -> Path:
+def write_bundle(path: Path, pair: bool, table: np.ndarray = TABLE, labels: tuple[str, ...] = LABELS) -> Path:
+    """A bundle whose logits are the sum over a text's words of their rows in `table` [words, labels]."""
     featurizer = WordPiece(WORDS, lowercase=True, max_length=12, pair=pair)
     decoder, vectors = get_decoder("classification"), []
     for text in (("great", "film"), ("awful", "plot")) if pair else ("great film", "awful plot", ""):
         features = featurizer([text])[0]
-        logits = TABLE[features["input_ids"]].sum(axis=0, dtype=np.float32)[None]
-        outputs, asked = {"logits": logits}, Asked([text], None, featurizer, {"logits": LABELS}, {})
+        logits = table[features["input_ids"]].sum(axis=0, dtype=np.float32)[None]
+        outputs, asked = {"logits": logits}, Asked([text], None, featurizer, {"logits": labels}, {})
         (answer,), (margin,) = decoder.decode(outputs, asked), decoder.margins(outputs, asked)
         vectors.append(golden.vector(text, [(features, {"logits": logits[0]})], answer, margin, featurizer.inputs))
     manifest = Manifest(
@@ -62,7 +63,7 @@ def write_bundle(path: Path, pair: bool) -> Path:
         format="onnx",
         precision="fp32",
         inputs=input_tensors(featurizer.inputs, "int64"),
-        outputs=(TensorInfo("logits", "float32", ("batch", 2), labels=LABELS),),
+        outputs=(TensorInfo("logits", "float32", ("batch", 2), labels=labels),),
         shapes=Shapes(None, None, 1, 12),
         featurizer=featurizer.spec(),
         created="2026-01-02T03:04:05+00:00",
@@ -71,13 +72,13 @@ def write_bundle(path: Path, pair: bool) -> Path:
         requires={"package": "onnxruntime"},
     )
     lines = "".join(json.dumps(vector) + "\n" for vector in vectors).encode()
-    entries = {"golden.jsonl": lines, "model.onnx": graph(featurizer.inputs), "MODEL_CARD.md": b"# film\n"}
+    entries = {"golden.jsonl": lines, "model.onnx": graph(featurizer.inputs, table), "MODEL_CARD.md": b"# film\n"}
     write_bundle_file(path, manifest, {**entries, **featurizer.files()})
     return path
 
 
-def graph(inputs: tuple[InputSpec, ...]) -> bytes:
-    """Logits = sum over the ids of their rows in TABLE; padding (id 0) has a row of zeros."""
+def graph(inputs: tuple[InputSpec, ...], table: np.ndarray) -> bytes:
+    """Logits = sum over the ids of their rows in the table; padding (id 0) has a row of zeros."""
     onnx = pytest.importorskip("onnx")
     helper, kinds = onnx.helper, onnx.TensorProto
     nodes = [
@@ -100,7 +101,7 @@ def graph(inputs: tuple[InputSpec, ...]) -> bytes:
         [helper.make_tensor_value_info(spec.name, kinds.INT64, ["batch", "length"]) for spec in inputs],
         [helper.make_tensor_value_info("logits", kinds.FLOAT, ["batch", 2])],
         [
-            onnx.numpy_helper.from_array(TABLE, "table"),
+            onnx.numpy_helper.from_array(table, "table"),
             onnx.numpy_helper.from_array(np.array([1], dtype=np.int64), "axes"),
             onnx.numpy_helper.from_array(np.array(0, dtype=np.float32), "zero"),
         ],

@@ -22,6 +22,7 @@ public class Bundle private constructor(
     private val source: Source,
     private val archive: Archive,
     public val manifest: Manifest,
+    private val folder: String = "",
 ) : Closeable {
     /** Its path, or the name it was opened under; messages start with it. */
     public val path: String get() = source.name
@@ -30,17 +31,17 @@ public class Bundle private constructor(
     public val size: Long get() = source.size
 
     /** The names of all entries, the manifest first. */
-    public val names: List<String> get() = archive.entries.keys.toList()
+    public val names: List<String> get() = inside(archive.entries.keys, folder)
 
     /** The entry that holds the graph, such as "model.onnx". */
-    public val modelName: String = modelName(archive.entries.keys)
+    public val modelName: String = modelName(names)
 
     /**
      * The contents of one entry, with its CRC checked again; for small entries (at most 64 MiB).
      *
      * @throws BundleException no such entry, damaged since the bundle was opened, or the bundle is closed.
      */
-    public fun read(name: String): ByteArray = archive.read(name)
+    public fun read(name: String): ByteArray = archive.read(folder + name)
 
     /**
      * One entry in place: a read-only direct buffer on the pages of the file, of the entry's size. It stays valid after
@@ -49,7 +50,24 @@ public class Bundle private constructor(
      *
      * @throws BundleException no such entry, larger than 2 GiB, or the bundle is closed.
      */
-    public fun map(name: String): ByteBuffer = archive.map(name)
+    public fun map(name: String): ByteBuffer = archive.map(folder + name)
+
+    /** The bundle inside a cascade; closing it closes this one too. */
+    internal fun part(): Bundle {
+        try {
+            val found = Manifest.fromJson(Json.parse(read(PART + Archive.FIRST), Archive.FIRST))
+            checkNames(found.files.keys, inside(archive.entries.keys, PART).toSet())
+            if (found.cascade != null) {
+                throw BundleException("it is a cascade inside a cascade, and two models are all that is read")
+            }
+            found.files.entries.firstOrNull { (name, info) -> manifest.files[PART + name] != info }?.let {
+                throw BundleException("the contents of ${repr(it.key)} do not match the SHA-256 in its manifest")
+            }
+            return Bundle(source, archive, found, PART)
+        } catch (error: BundleException) {
+            throw BundleException("$path: $PART: ${error.message}", error)
+        }
+    }
 
     /**
      * The test vectors, at least one.
@@ -79,6 +97,7 @@ public class Bundle private constructor(
     public companion object {
         private const val GOLDEN = "golden.jsonl"
         private const val SIGNATURE = "signature"
+        private const val PART = "first/"
 
         /**
          * Opens and verifies a bundle.
@@ -136,7 +155,9 @@ public class Bundle private constructor(
             checkNames(manifest.files.keys, archive.entries.keys)
             checkSignature(archive, raw, publicKey)
             for ((name, info) in manifest.files) checkFile(archive, name, info)
-            return Bundle(source, archive, manifest)
+            val bundle = Bundle(source, archive, manifest)
+            if (manifest.cascade != null) bundle.part()
+            return bundle
         }
 
         /** The manifest lists every other entry, no more and no less, with a graph and golden vectors among them. */
@@ -186,6 +207,10 @@ public class Bundle private constructor(
             }
             if (!fits) throw BundleException("its signature is not of this manifest by the public key given")
         }
+
+        /** The names of what a folder holds, without the folder's own; "" for all. */
+        private fun inside(names: Collection<String>, folder: String): List<String> =
+            names.filter { it.startsWith(folder) }.map { it.removePrefix(folder) }
 
         private fun modelName(names: Collection<String>): String {
             val models = names.filter { it.startsWith("model.") && '/' !in it }.sorted()

@@ -1,6 +1,7 @@
 package com.edgebert.runtime
 
 import com.edgebert.runtime.decode.Classification
+import com.edgebert.runtime.decode.Context
 import com.edgebert.runtime.decode.Decoder
 import com.edgebert.runtime.decode.Decoders
 import com.edgebert.runtime.decode.Embedding
@@ -33,6 +34,7 @@ public class EdgeBert private constructor(
     private val loaded: Engine,
     private val decoder: Decoder,
     private val options: LoadOptions,
+    private val first: EdgeBert?,
 ) : AutoCloseable {
     @Volatile
     private var closed = false
@@ -59,7 +61,7 @@ public class EdgeBert private constructor(
     public val takesPairs: Boolean get() = featurizer.pair
 
     /** Whether the engine makes outputs of text in one pass, so that [infer] looks at no ids. */
-    public val readsText: Boolean get() = loaded is TextEngine
+    public val readsText: Boolean get() = first != null || loaded is TextEngine
 
     /**
      * The answer to one text, of the kind that the model's task gives: a [Classification], a [Tagging], …
@@ -197,10 +199,33 @@ public class EdgeBert private constructor(
     public fun infer(asked: List<Asked>, features: List<Features>, batchSize: Int = BATCH_SIZE): List<Outputs> {
         checkUsable()
         if (batchSize < 1) throw UsageException("batch_size must be a whole number from 1, not $batchSize")
-        return when (loaded) {
-            is TextEngine -> read(loaded, asked)
-            is GraphEngine -> infer(loaded, features, manifest.graph, batchSize)
-            else -> throw IllegalStateException("an engine is of one of the two kinds")
+        return if (first == null) run(asked, features, batchSize) else cascade(first, asked, features, batchSize)
+    }
+
+    private fun run(asked: List<Asked>, features: List<Features>, batchSize: Int): List<Outputs> = when (loaded) {
+        is TextEngine -> read(loaded, asked)
+        is GraphEngine -> infer(loaded, features, manifest.graph, batchSize)
+        else -> throw IllegalStateException("an engine is of one of the two kinds")
+    }
+
+    /** The logits of a cascade: where the first model is sure its own, as if they were this one's. */
+    private fun cascade(first: EdgeBert, asked: List<Asked>, features: List<Features>, batchSize: Int): List<Outputs> {
+        val output = manifest.graph.outputs[0]
+        val threshold = checkNotNull(manifest.cascade)
+        val answers = first.classify(asked.map { it.text }, batchSize)
+        val again = answers.indices.filter { answers[it].probability < threshold }
+        val part = again.map { asked[it] }
+        val ids = if (features.isEmpty()) featurize(part) else again.map { features[it] }
+        val ours = if (again.isEmpty()) emptyMap() else again.zip(run(part, ids, batchSize)).toMap()
+        return answers.mapIndexed { index, answer ->
+            ours[index] ?: mapOf(output.name to Tensor(intArrayOf(output.width), asLogits(answer, output.labels)))
+        }
+    }
+
+    private fun asLogits(answer: Classification, labels: List<String>): FloatArray {
+        val temperature = Context(manifest.graph.outputs, manifest.settings).temperature(manifest.outputs[0].name)
+        return FloatArray(labels.size) {
+            (Math.log(maxOf(answer.probabilities.getValue(labels[it]), TINY)) * temperature).toFloat()
         }
     }
 
@@ -233,11 +258,17 @@ public class EdgeBert private constructor(
      * @throws BundleException the vectors are not of this model.
      */
     @JvmOverloads
-    public fun selfTest(tolerance: Double = TOLERANCE): SelfTest = replay(this, tolerance)
+    public fun selfTest(tolerance: Double = TOLERANCE): SelfTest {
+        val found = replay(this, tolerance)
+        val inner = first?.selfTest(tolerance) ?: return found
+        val failures = found.failures + inner.failures.map { "first/: $it" }
+        return SelfTest(failures.isEmpty(), found.checked, maxOf(found.maxDifference, inner.maxDifference), failures)
+    }
 
     /** Frees the graph and closes the file. Closing twice is fine; what other threads are running may finish. */
     override fun close() {
         closed = true
+        first?.close()
         loaded.close()
         opened.close()
     }
@@ -253,6 +284,7 @@ public class EdgeBert private constructor(
 
         private const val BATCH_SIZE = 32
         private const val TOLERANCE = 1e-4
+        private const val TINY = 1e-30 // in place of a probability of 0
 
         /**
          * Opens and verifies a bundle and loads its graph.
@@ -291,8 +323,9 @@ public class EdgeBert private constructor(
 
         private fun open(bundle: Bundle, options: LoadOptions): EdgeBert {
             options.checkThread()
+            val inner = if (bundle.manifest.cascade == null) null else open(bundle.part(), options.copy(engine = null))
             val parts = Loading.load(bundle, options)
-            return EdgeBert(bundle, parts.featurizer, parts.engine, parts.decoder, options)
+            return EdgeBert(bundle, parts.featurizer, parts.engine, parts.decoder, options, inner)
         }
     }
 }

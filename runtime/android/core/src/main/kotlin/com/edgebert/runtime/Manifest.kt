@@ -70,6 +70,7 @@ public data class FileInfo(public val sha256: String, public val size: Long)
  * @property shapes the batches and lengths it takes.
  * @property created when it was exported: UTC, ISO 8601.
  * @property files every entry but the manifest, by name.
+ * @property cascade of a cascade, the probability from which the bundle inside answers alone; null for other bundles.
  * @property settings what decoding needs to know besides: temperature, thresholds, scale, scheme.
  * @property featurizer, metrics, provenance, requires are JSON objects, as settings is: maps of String to null,
  *   Boolean, Long (or BigInteger), Double, String, List and Map.
@@ -91,6 +92,7 @@ public data class Manifest(
     public val provenance: Map<String, Any?>,
     public val requires: Map<String, Any?>,
     public val settings: Map<String, Any?>,
+    public val cascade: Double? = null,
 ) {
     /** The labels of the first output that has some; empty where none has. */
     public val labels: List<String> = outputs.firstOrNull { it.labels.isNotEmpty() }?.labels.orEmpty()
@@ -131,7 +133,6 @@ private object ManifestReader {
         if (value !is Map<*, *>) throw Checks.wrong("the manifest", "a JSON object", value)
         checkVersion(value["schema_version"])
         val data = Checks.fields("the manifest", value, FIELDS)
-        if (data["cascade"] != null) throw Checks.wrong("cascade", "null", data["cascade"])
         val manifest = Manifest(
             name = Checks.name("name", data["name"]),
             task = Checks.match("task", data["task"], Checks.WORD),
@@ -149,9 +150,19 @@ private object ManifestReader {
             metrics = Checks.entries("metrics", data["metrics"]),
             provenance = Checks.entries("provenance", data["provenance"]),
             requires = requires(data["requires"]),
+            cascade = cascade(data["cascade"]),
         )
         checkTogether(manifest)
         return manifest
+    }
+
+    private fun cascade(value: Any?): Double? {
+        if (value == null) return null
+        val threshold = Checks.fields("cascade", value, setOf("threshold"))["threshold"]
+        if (!Checks.isNumber(threshold) || (threshold as Number).toDouble() !in 0.0..1.0) {
+            throw Checks.wrong("cascade.threshold", "a number from 0 to 1", threshold)
+        }
+        return threshold.toDouble()
     }
 
     private fun checkVersion(version: Any?) {
@@ -170,6 +181,9 @@ private object ManifestReader {
 
     /** What no field can say alone. */
     private fun checkTogether(manifest: Manifest) {
+        if (manifest.cascade != null && manifest.task != "classification") {
+            throw Checks.wrong("cascade", "null for the task ${manifest.task}", manifest.cascade)
+        }
         val inputs = manifest.inputs.map { it.name }
         if (inputs.isEmpty() || inputs.toSet().size != inputs.size) {
             throw Checks.wrong("inputs", "at least one tensor, no name twice", inputs)

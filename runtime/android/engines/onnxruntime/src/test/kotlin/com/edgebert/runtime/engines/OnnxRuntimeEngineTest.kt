@@ -39,6 +39,18 @@ class OnnxRuntimeEngineTest {
     }
 
     @Test
+    fun `a cascade answers with either model, as in Python`() {
+        val answers = Vectors.bundle("cascade")
+        EdgeBert.load(answers.file).use { model ->
+            for (batch in listOf(1, 7)) compare(answers, model, batch)
+            assertEquals(answers.labels, model.classify(answers.texts, 1).map { it.label })
+            assertTrue(model.readsText)
+            val report = model.selfTest()
+            assertTrue(report.passed, report.toString())
+        }
+    }
+
+    @Test
     fun `many threads, and one that closes`() {
         val pool = Executors.newFixedThreadPool(4)
         val model = EdgeBert.load(known.file, LoadOptions(threads = 2))
