@@ -12,6 +12,7 @@ import yaml
 
 from edgebert.distillation.objectives import OBJECTIVES, Sizes, make_objectives
 from edgebert.models import STUDENTS, get_family
+from edgebert.models.bert import Bert, BertConfig
 from edgebert.models.bilstm import BiLstm, BiLstmConfig
 from edgebert.models.mobilebert import PRESETS, MobileBert
 from edgebert.recipe import DataSection, Recipe, TrainingSection, load_yaml, parse
@@ -59,7 +60,8 @@ def shown(value: Any) -> str:
 
 
 def test_the_defaults_are_the_codes() -> None:
-    columns = {1: ["ngram"], 2: ["bilstm"], 3: [name for name in STUDENTS if name.startswith("mobilebert")]}
+    sizes = [name for name in STUDENTS if name.startswith("mobilebert")]
+    columns = {1: ["ngram"], 2: ["bilstm"], 3: sizes, 4: ["bert-3"]}
     assert {name for names in columns.values() for name in names} == set(STUDENTS)
     for key, cells in rows("| key of `training`").items():
         default = TrainingSection.model_fields[key].default
@@ -77,6 +79,10 @@ def test_the_sizes_are_the_codes() -> None:
             network = MobileBert(config, ())
         count = sum(p.numel() for _, p in network.named_parameters())
         assert table[name][:2] == [f"{count / 1e6:.1f} M", f"{config.hidden} x {config.layers}"]
+    minilm = {"hidden": 384, "feedforward": 1536, "heads": 12, "vocabulary": 30522}
+    with torch.device("meta"):
+        cut = Bert(BertConfig(**minilm, embedding=get_family("bert-3").options().embedding, layers=3), ())
+    assert table["bert-3"][0] == f"{sum(p.numel() for p in cut.parameters()) / 1e6:.1f} M, of `minilm`"
     tagger = get_family("bilstm").options()
     with torch.device("meta"):
         largest = BiLstm(BiLstmConfig(tagger.words + 1, tagger.characters + 1, shapes=8), ())

@@ -21,6 +21,7 @@ STUDENTS: dict[str, str] = {
     "mobilebert-mini": "edgebert.models.mobilebert_student:MINI",
     "mobilebert-tiny": "edgebert.models.mobilebert_student:TINY",
     "mobilebert": "edgebert.models.mobilebert_student:BASE",
+    "bert-3": "edgebert.models.bert_student:FAMILY",
 }
 
 

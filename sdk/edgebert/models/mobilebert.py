@@ -6,15 +6,13 @@ widens the result back. Normalisation is NoNorm, an element-wise scale and shift
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from edgebert.models.heads import Heads, initialise
-from edgebert.models.outputs import Outputs
+from edgebert.models.encoder import Encoder, SelfAttention
 from edgebert.tasks.heads import Head
 
 
@@ -117,33 +115,19 @@ class Embeddings(nn.Module):
         return self.norm(states)
 
 
-class Attention(nn.Module):
+class Attention(SelfAttention):
     """Multi-head self-attention at bottleneck width; the value may read the full width."""
 
     def __init__(self, config: MobileBertConfig) -> None:
-        super().__init__()
-        width = config.bottleneck
-        self.heads, self.head_width = config.heads, width // config.heads
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
-        self.value = nn.Linear(config.hidden if config.shared_query_key else width, width)
-        self.output = ResidualLinear(width, width)
-        self.dropout = nn.Dropout(config.attention_dropout)
-
-    def _split(self, states: torch.Tensor) -> torch.Tensor:
-        batch, length, _ = states.shape
-        return states.view(batch, length, self.heads, self.head_width).transpose(1, 2)
+        value_width = config.hidden if config.shared_query_key else config.bottleneck
+        super().__init__(config.bottleneck, config.heads, config.attention_dropout, value_width)
+        self.output = ResidualLinear(config.bottleneck, config.bottleneck)
 
     def forward(
         self, query_key: torch.Tensor, value: torch.Tensor, residual: torch.Tensor, bias: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """New states [batch, seq, bottleneck] and attention probabilities [batch, heads, seq, seq]."""
-        query, key = self._split(self.query(query_key)), self._split(self.key(query_key))
-        scores = query @ key.transpose(2, 3) / math.sqrt(self.head_width) + bias
-        probabilities = scores.softmax(dim=-1)
-        mixed = self.dropout(probabilities) @ self._split(self.value(value))
-        batch, _, length, _ = mixed.shape
-        mixed = mixed.transpose(1, 2).reshape(batch, length, self.heads * self.head_width)
+        mixed, probabilities = self.mix(query_key, value, bias)
         return self.output(mixed, residual), probabilities
 
 
@@ -183,39 +167,13 @@ class Block(nn.Module):
         return self.widen(inner, states), probabilities
 
 
-class MobileBert(nn.Module):
+class MobileBert(Encoder):
     """MobileBERT encoder and its heads."""
 
+    config: MobileBertConfig
+    embeddings: Embeddings
+
     def __init__(self, config: MobileBertConfig, heads: Sequence[Head]) -> None:
-        super().__init__()
-        self.config = config
-        self.embeddings = Embeddings(config)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
-        self.heads = Heads(heads, config.hidden, self.embeddings.words)
-        self.apply(initialise)
-        self.heads.start(self.embeddings.words)
-
-    def run(
-        self,
-        input_ids: torch.Tensor,
-        attention_mask: torch.Tensor,
-        token_type_ids: torch.Tensor | None = None,
-        attentions: bool = False,
-    ) -> Outputs:
-        """Forward pass with everything the objectives may ask for; ids and mask are [batch, seq]."""
-        states = self.embeddings(input_ids, token_type_ids)
-        # A finite bias: -inf or float's minimum breaks static int8 calibration.
-        bias = ((1.0 - attention_mask.to(states.dtype)) * -1e4)[:, None, None, :]
-        hidden, maps = [states], []
-        for block in self.blocks:
-            states, probabilities = block(states, bias)
-            hidden.append(states)
-            if attentions:
-                maps.append(probabilities)
-        return Outputs(self.heads(states, attention_mask), tuple(hidden), tuple(maps), attention_mask)
-
-    def forward(
-        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None = None
-    ) -> dict[str, torch.Tensor]:
-        """The graph that is exported: ids [batch, seq] to the answer of each head (see `Outputs.heads`)."""
-        return dict(self.run(input_ids, attention_mask, token_type_ids).heads)
+        super().__init__(
+            config, Embeddings(config), [Block(config) for _ in range(config.layers)], heads, config.hidden
+        )

@@ -10,6 +10,7 @@ import torch
 from pydantic import Field
 
 from edgebert.models import Context, Family, Student
+from edgebert.models.encoder import narrowed, start_from, start_heads
 from edgebert.models.mobilebert import PRESETS, MobileBert, MobileBertConfig
 from edgebert.models.teacher import Teacher
 from edgebert.recipe import Section
@@ -61,7 +62,7 @@ def build(preset: MobileBertConfig, options: Options, context: Context) -> Stude
     )
     network = MobileBert(config, context.heads)
     if options.start_from is not None:
-        start_from(network, featurizer, options.start_from)
+        start_from(network, featurizer, options.start_from, "mobilebert")
     elif options.start_from_teacher:
         start_embeddings(network, context.teacher)
     return Student(network, featurizer, asdict(config))
@@ -71,40 +72,6 @@ def load(config: Mapping[str, Any], featurizer: Featurizer, heads: Sequence[Head
     """See `Family.load`."""
     known = {field.name for field in fields(MobileBertConfig)}
     return MobileBert(MobileBertConfig(**{k: v for k, v in config.items() if k in known}), heads)
-
-
-def start_from(network: MobileBert, featurizer: WordPiece, folder: str) -> None:
-    """Take over every weight but the heads' from the run in `folder`, such as one that learned masked-lm.
-
-    Raises:
-        UsageError: it is no mobilebert student, or its sizes or its vocabulary are others.
-        EdgeBertError: there is no such run, or it is damaged.
-    """
-    from edgebert.run import load_run
-
-    run = load_run(folder)
-    before, reader = run.module, run.featurizer
-    if not isinstance(before, MobileBert) or not isinstance(reader, WordPiece):
-        raise UsageError(f"the run {folder} is no mobilebert student, and student.start_from wants one.")
-    for field in fields(MobileBertConfig):
-        theirs, ours = getattr(before.config, field.name), getattr(network.config, field.name)
-        if theirs != ours and field.name not in ("vocabulary", "attention_dropout"):
-            raise UsageError(
-                f"the run {folder} was made with {field.name} {theirs} and this student has {ours}; "
-                "give the same sizes."
-            )
-    if _words(reader) != _words(featurizer):
-        raise UsageError(
-            f"the run {folder} has another vocabulary than the teacher; take a teacher that reads the same words."
-        )
-    weights = {name: value for name, value in before.state_dict().items() if not name.startswith("heads.")}
-    network.load_state_dict(weights, strict=False)
-    network.heads.start(network.embeddings.words)
-
-
-def _words(reader: WordPiece) -> tuple[object, ...]:
-    accents = reader.lowercase if reader.strip_accents is None else reader.strip_accents
-    return reader.vocabulary, reader.lowercase, accents
 
 
 @torch.no_grad()
@@ -123,13 +90,9 @@ def start_embeddings(network: MobileBert, teacher: Teacher) -> None:
         return
     table = table[:words]  # some tables are padded to a round number of rows
     narrow, wide = ours.words.weight.shape[1], min(table.shape[1], network.config.hidden)
-    mean = table.mean(0)
-    centred = table - mean
-    # Eigenvectors of the small Gram matrix are the right singular vectors of the table.
-    _, basis = torch.linalg.eigh(centred.T @ centred)
-    basis = basis[:, -min(narrow, basis.shape[1]) :]
+    rows, basis, mean = narrowed(table, narrow)
     ours.words.weight.zero_()
-    ours.words.weight[:, : basis.shape[1]] = centred @ basis
+    ours.words.weight[:, : basis.shape[1]] = rows
     ours.words.weight[0] = 0.0  # padding: the last word must see the same neighbour with padding and without
     ours.trigram.weight.zero_()
     ours.trigram.weight[:wide, narrow : narrow + basis.shape[1]] = basis[:wide]
@@ -137,22 +100,14 @@ def start_embeddings(network: MobileBert, teacher: Teacher) -> None:
     for name, target in (("position_embeddings", ours.positions), ("token_type_embeddings", ours.token_types)):
         given = getattr(getattr(source, name, None), "weight", None)
         if given is not None:
-            rows = min(len(given), len(target.weight))
-            target.weight[:rows, :wide] = given[:rows, :wide]
+            count = min(len(given), len(target.weight))
+            target.weight[:count, :wide] = given[:count, :wide]
     norm = getattr(source, "LayerNorm", None)
     if norm is not None:
         centre, spread = table.mean(), table.std(dim=1).mean()
         ours.norm.weight[:wide] = norm.weight[:wide] / spread
         ours.norm.bias[:wide] = norm.bias[:wide] - norm.weight[:wide] * centre / spread
-    network.heads.start(ours.words)
-    for name, layer in network.heads.items():
-        given = teacher.heads[name].state_dict() if name in teacher.heads else {}
-        if _shapes(given) == _shapes(layer.state_dict()):
-            layer.load_state_dict(given)
-
-
-def _shapes(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Size]:
-    return {name: value.shape for name, value in state.items()}
+    start_heads(network, teacher.heads)
 
 
 def _family(name: str, **training: Any) -> Family:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import edgebert
-from edgebert.commands.cascade import Point, choose
+from edgebert.commands.cascade import Point, choose, smooth
 from edgebert_runtime.bundle import open_bundle, write_bundle_file
 from edgebert_runtime.errors import BundleError, UsageError
 from edgebert_runtime.model import EdgeModel
@@ -155,14 +155,26 @@ def test_a_task_without_labels_is_refused(bundle: Path, dev: Path, tmp_path: Pat
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0.1, 9)), min_size=1, max_size=20), st.floats(0, 0.2))
 def test_the_fastest_that_is_accurate_enough_is_chosen(made: list[tuple[float, float]], drop: float) -> None:
-    points = [Point(0.5, share, accuracy, ms) for share, (accuracy, ms) in enumerate(made)]
+    last = max(1, len(made) - 1)
+    points = [Point(0.5, place / last, accuracy, ms) for place, (accuracy, ms) in enumerate(made)]
+    around = dict(zip(points, smooth(points), strict=True))
+    assert all(around[end] == pytest.approx(end.accuracy) for end in (points[0], points[-1]))
     best = choose(points, drop, None, None)
-    good = [point for point in points if point.accuracy >= points[-1].accuracy - drop]
-    assert best.accuracy >= points[-1].accuracy - drop - 1e-9 and best.ms <= min(point.ms for point in good)
+    good = [point for point in points if around[point] >= points[-1].accuracy - drop]
+    assert around[best] >= points[-1].accuracy - drop - 1e-9 and best.ms <= min(point.ms for point in good)
     fastest = min(points, key=lambda point: point.ms)
     assert choose(points, None, None, fastest.ms).ms <= fastest.ms
     with pytest.raises(UsageError):
         choose(points, None, 1.1, None)
+
+
+def test_one_lucky_threshold_is_not_chosen() -> None:
+    """A thousand thresholds between 0.80 and 0.90, and at one of the first the accuracy is that of the last."""
+    points = [Point(0.5, share / 1000, 0.8 + share / 10_000, 1 + share / 100) for share in range(1001)]
+    points[100] = dataclasses.replace(points[100], accuracy=0.9)
+    assert choose(points, 0.005, None, None).share == pytest.approx(0.95)
+    assert choose(points, None, 0.85, None).share == pytest.approx(0.5)
+    assert choose(points, None, None, 3.0).share == pytest.approx(0.2)
 
 
 def test_the_inner_model_is_asked_in_its_own_order(small: Path) -> None:
