@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -131,11 +132,17 @@ def _check_values(value: Any, output: OutputSpec, tokens: int) -> None:
 # ---- comparing
 
 
-def compare(golden: Mapping[str, Any], items: Sequence[Item], answer: Any, tolerance: float) -> tuple[float, list[str]]:
+def compare(
+    golden: Mapping[str, Any],
+    items: Sequence[Item],
+    answer: Any,
+    tolerance: float,
+    settings: Mapping[str, Any] = MappingProxyType({}),
+) -> tuple[float, list[str]]:
     """How a vector is answered here: the largest difference of a number of the outputs, and what is wrong.
 
     Ids must be equal. The numbers of an output may differ by `tolerance` times the largest of them in the vector, at
-    least by `tolerance` itself. In the answer, numbers with a fraction may differ by four times that, and relatively
+    least by `tolerance` itself. In the answer, numbers with a fraction may differ by `slack` times that, and relatively
     where they are above 1; everything else must be equal, unless it is as good as undecided: a margin that is no
     larger than what the outputs may differ by.
     """
@@ -160,11 +167,20 @@ def compare(golden: Mapping[str, Any], items: Sequence[Item], answer: Any, toler
         if difference > allowed:
             wrong.append(f"{name} differ by {difference:.3g}, allowed {allowed:.3g}")
         largest, most = max(largest, difference), max(most, allowed)
-    decisions, numbers = _answer_differences("the answer", golden["answer"], plain(answer), 4 * most)
+    decisions, numbers = _answer_differences("the answer", golden["answer"], plain(answer), slack(settings) * most)
     undecided = golden["margin"] is not None and golden["margin"] <= most
     if not (decisions and undecided):
         wrong += [*decisions[:1], *numbers[:1]]
     return largest, wrong
+
+
+def slack(settings: Mapping[str, Any]) -> float:
+    """How many times as far as an output a number of the answer may move: 4, and more where decode multiplies it, with
+    a scale or with a temperature below 1/4."""
+    scale, temperatures = settings.get("scale"), settings.get("temperature")
+    found = temperatures.values() if isinstance(temperatures, Mapping) else ()  # a task that has none checks none
+    colder = [1 / value for value in found if checks.is_number(value) and value > 0]
+    return max(4.0, 2 * abs(scale) if checks.is_number(scale) else 0.0, *colder)
 
 
 def _largest(values: np.ndarray) -> float:

@@ -246,7 +246,7 @@ class EdgeModel:
             features = self.featurize(asked)
             outputs = self.infer(asked, features, batch_size=1)
             items = [(item, outputs_of(outputs, index)) for index, item in enumerate(features)]
-            difference, wrong = compare(known, items, self.decode(asked, outputs)[0], tolerance)
+            difference, wrong = compare(known, items, self.decode(asked, outputs)[0], tolerance, asked.settings)
             largest = max(largest, difference)
             failures += [f"vector {number}: {sentence}" for sentence in wrong]
         if self._first is not None:

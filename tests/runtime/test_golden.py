@@ -16,7 +16,7 @@ from runtime_helpers import manifest
 from edgebert_runtime.bundle import output_tensors
 from edgebert_runtime.errors import BundleError
 from edgebert_runtime.features import InputSpec
-from edgebert_runtime.golden import MOST, SAMPLES, check_golden, compare, vector
+from edgebert_runtime.golden import MOST, SAMPLES, check_golden, compare, slack, vector
 from edgebert_runtime.outputs import OutputSpec
 
 INPUTS = (InputSpec("ids", 1, 10),)
@@ -214,3 +214,14 @@ def test_any_two_answers_can_be_compared(recorded: Any, found: Any) -> None:
     assert compared(golden, {"it": recorded}, tolerance=0.0) == []
     for sentence in compared(golden, {"it": found}):
         assert "\n" not in sentence
+
+
+def test_numbers_that_decode_multiplies_may_differ_by_more() -> None:
+    """A score is the output times a scale; a probability follows a logit the faster, the lower the temperature is."""
+    assert slack({}) == slack({"scale": None, "temperature": {}}) == slack({"scale": "x", "temperature": [0]}) == 4
+    assert slack({"scale": 2, "temperature": {"logits": 1.5}}) == 4
+    assert slack({"scale": -10.0}) == 20 and slack({"temperature": {"intent": 0.1, "slots": 2.0}}) == 10
+    golden = made()
+    moved = {**copy.deepcopy(ANSWER), "probability": ANSWER["probability"] + 0.01}
+    assert compare(golden, items(), Answer(moved), 1e-3)[1]
+    assert not compare(golden, items(), Answer(moved), 1e-3, {"scale": 10.0})[1]

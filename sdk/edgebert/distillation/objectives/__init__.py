@@ -41,13 +41,13 @@ class Objective(nn.Module):
 
     Attributes:
         needs: what it reads of the teacher: `logits` (the heads' answers), `hidden`, `attentions`, or nothing.
-        heads: what the networks answer, each with its weight beside the others.
+        heads: what the networks answer.
     """
 
     options: type[Section]
     needs: frozenset[str] = frozenset()
 
-    def __init__(self, options: Any, student: Sizes | None, teacher: Sizes | None, heads: Mapping[Head, float]) -> None:
+    def __init__(self, options: Any, student: Sizes | None, teacher: Sizes | None, heads: Sequence[Head]) -> None:
         super().__init__()
         self.settings, self.student_sizes, self.teacher_sizes, self.heads = options, student, teacher, heads
 
@@ -56,9 +56,8 @@ class Objective(nn.Module):
         raise TypeError(f"{type(self).__name__} defines no loss")
 
     def average(self, loss: Callable[[Head], torch.Tensor]) -> torch.Tensor:
-        """The weighted mean of a loss over the heads."""
-        losses = [loss(head) * weight for head, weight in self.heads.items()]
-        return torch.stack(losses).sum() / sum(self.heads.values())
+        """The mean of a loss over the heads."""
+        return torch.stack([loss(head) for head in self.heads]).mean()
 
 
 def make_objectives(
@@ -66,17 +65,13 @@ def make_objectives(
     student: Sizes | None,
     teacher: Sizes | None,
     heads: Sequence[Head],
-    weights: Mapping[str, float] | None = None,
 ) -> nn.ModuleDict:
     """The objectives that `wanted` names, with checked options; those of weight 0 are left out.
 
-    Args:
-        weights: of a head, by its name, beside the other heads; 1 where it is not named.
     Raises:
         UsageError: an unknown objective or option, one that needs layers that the student lacks, or none is left.
     """
     made = nn.ModuleDict()
-    weighed = {head: (weights or {}).get(head.name, 1.0) for head in heads}
     for name, values in wanted.items():
         kind: Any = resolve(OBJECTIVES[choose("objective", name, OBJECTIVES)])
         options: Any = parse(kind.options, values, f"objectives.{name}")
@@ -84,7 +79,7 @@ def make_objectives(
             continue
         if kind.needs & LAYERS and (student is None or teacher is None):
             raise UsageError(f"the objective {name!r} compares layers, and this student has none; leave it out.")
-        made[name] = kind(options, student, teacher, weighed)
+        made[name] = kind(options, student, teacher, heads)
     if not made:
         raise UsageError("objectives: every weight is 0, so there is nothing to learn.")
     return made

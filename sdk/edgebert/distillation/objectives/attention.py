@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from pydantic import Field
@@ -25,7 +25,7 @@ class Attention(Objective):
     options = Options
     needs = frozenset({"attentions"})
 
-    def __init__(self, options: Options, student: Sizes, teacher: Sizes, heads: Mapping[Head, float]) -> None:
+    def __init__(self, options: Options, student: Sizes, teacher: Sizes, heads: Sequence[Head]) -> None:
         super().__init__(options, student, teacher, heads)
         self.layers = layer_map(student.layers, teacher.layers)
         self.average_heads = student.heads != teacher.heads

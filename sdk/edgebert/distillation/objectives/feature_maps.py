@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from pydantic import Field
@@ -27,7 +27,7 @@ class FeatureMaps(Objective):
     options = Options
     needs = frozenset({"hidden"})
 
-    def __init__(self, options: Options, student: Sizes, teacher: Sizes, heads: Mapping[Head, float]) -> None:
+    def __init__(self, options: Options, student: Sizes, teacher: Sizes, heads: Sequence[Head]) -> None:
         super().__init__(options, student, teacher, heads)
         self.layers = layer_map(student.layers, teacher.layers)
         self.projections = nn.ModuleList(project(student.hidden, teacher.hidden) for _ in self.layers)

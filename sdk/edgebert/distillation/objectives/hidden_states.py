@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from pydantic import Field
@@ -26,7 +26,7 @@ class HiddenStates(Objective):
     options = Options
     needs = frozenset({"hidden"})
 
-    def __init__(self, options: Options, student: Sizes, teacher: Sizes, heads: Mapping[Head, float]) -> None:
+    def __init__(self, options: Options, student: Sizes, teacher: Sizes, heads: Sequence[Head]) -> None:
         super().__init__(options, student, teacher, heads)
         self.projection = project(student.hidden, teacher.hidden)
 

@@ -20,11 +20,12 @@ internal fun replay(model: EdgeBert, tolerance: Double): SelfTest {
     val failures = ArrayList<String>()
     var largest = 0.0
     val golden = model.bundle.golden()
+    val slack = slack(model.bundle.manifest.settings)
     for ((index, vector) in golden.withIndex()) {
         val asked = model.ask(listOf(vector.text))
         val features = model.featurize(asked)
         val outputs = model.infer(asked, features, 1)
-        val replay = Replay(vector, tolerance)
+        val replay = Replay(vector, tolerance, slack)
         failures += replay.wrong(features, outputs, model.decode(asked, outputs).single())
             .map { "vector ${index + 1}: $it" }
         largest = maxOf(largest, replay.difference)
@@ -35,10 +36,10 @@ internal fun replay(model: EdgeBert, tolerance: Double): SelfTest {
 /**
  * One vector beside what is found here. Ids must be equal. The numbers of an output may differ by `tolerance` times the
  * largest of them in the vector, at least by `tolerance` itself. In the answer, numbers with a fraction may differ by
- * four times that, and relatively where they are above 1; everything else must be equal, unless it is as good as
+ * [slack] times that, and relatively where they are above 1; everything else must be equal, unless it is as good as
  * undecided: a margin that is no larger than what the outputs may differ by.
  */
-private class Replay(private val vector: GoldenVector, private val tolerance: Double) {
+private class Replay(private val vector: GoldenVector, private val tolerance: Double, private val slack: Double) {
     /** The largest difference of a number of the outputs. */
     var difference = 0.0
         private set
@@ -82,13 +83,24 @@ private class Replay(private val vector: GoldenVector, private val tolerance: Do
             for (index in expected.indices) compare("$where: $index", expected[index], found[index])
         } else if (found is Double && Checks.isNumber(expected)) {
             val number = (expected as Number).toDouble()
-            if (!(Math.abs(found - number) <= 4 * allowed * maxOf(1.0, Math.abs(number)))) {
+            if (!(Math.abs(found - number) <= slack * allowed * maxOf(1.0, Math.abs(number)))) {
                 numbers += "$where is ${shown(found, 6)}, not ${shown(number, 6)}"
             }
         } else if ((if (found is Int) found.toLong() else found) != expected) {
             decisions += "$where is ${Json.line(found).cut(80)}, not ${Json.line(expected).cut(80)}"
         }
     }
+}
+
+/**
+ * How many times as far as an output a number of the answer may move: 4, and more where decode multiplies it, with a
+ * scale or with a temperature below 1/4.
+ */
+internal fun slack(settings: Map<String, Any?>): Double {
+    val found = (settings["temperature"] as? Map<*, *>).orEmpty().values // a task that has none checks none
+    val colder = found.filterIsInstance<Number>().map { it.toDouble() }.filter { it > 0 }.maxOfOrNull { 1 / it }
+    val scale = (settings["scale"] as? Number)?.toDouble() ?: 1.0
+    return maxOf(4.0, 2 * Math.abs(scale), colder ?: 0.0)
 }
 
 /** So many digits that count, as Python's `g`. */
