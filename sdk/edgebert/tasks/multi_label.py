@@ -46,7 +46,8 @@ class MultiLabel(TextTask):
             column = _column("train", list(records[0]) if records else [], columns)
         except DataError:
             return ""
-        lists = all(isinstance(record.get(column), list) for record in records)
+        # Any list: where one is missing, that row is to blame, and not the first that has one.
+        lists = any(isinstance(record.get(column), list) for record in records)
         return f"the column {column!r} holds lists of labels" if lists else ""
 
     def reader(self, where: str, found: Sequence[str], columns: Columns, labelled: bool) -> Reader:

@@ -115,8 +115,8 @@ def test_guessed_where_the_label_column_holds_lists() -> None:
     def guessed(*labels: object) -> str:
         return guess_task([{"text": "x", "labels": label} for label in labels], Columns())[0].name
 
-    assert guessed(["a"], []) == "multi-label"
-    assert guessed(["a"], "b") == guessed("a|b", "a") == "classification"
+    assert guessed(["a"], []) == guessed(["a"], "b") == "multi-label"
+    assert guessed("a|b", "a") == "classification"
     assert guess_task([{"text": "x", "labels": []}], Columns())[1] == "the column 'labels' holds lists of labels"
 
 
