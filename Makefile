@@ -5,6 +5,9 @@
 # make aar          the Android library for an app
 # make android-test the tests of both
 #
+# make matrix       which task and student goes into which format: all of it made and checked, then written to
+#                   sdk/edgebert/proved.json (20 to 30 minutes)
+#
 # All set up .venv themselves; they need Python 3.11 and a C compiler, the Android ones what docs/android.md names.
 # `make PYTHON=/path/to/python3.11 ...` names another Python.
 
@@ -18,13 +21,19 @@ BUNDLES ?= $(QUICKSTART_BUNDLE)
 JOBS ?= 2  # tests at a time
 ANDROID_TESTS := tests/runtime/android tests/android_demo
 
-.PHONY: apk aar android-test quickstart test lint format install hooks base-check clean
+.PHONY: apk aar android-test quickstart test matrix lint format install hooks base-check clean
 
 quickstart: $(STAMP)
 	HF_HUB_OFFLINE=1 $(BIN)/edgebert quickstart --out runs/quickstart
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(JOBS) --dist loadfile $(ANDROID_TESTS:%=--ignore=%) $(PYTEST)
+
+# What `edgebert formats` prints is what passed here, in Python and then in the JVM. `make test` and `make android-test`
+# run a third of it again and compare.
+matrix: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q tests/matrix --write-proved $(PYTEST)
+	$(BIN)/pytest -q tests/runtime/android/test_android_library.py -k matrix --write-proved
 
 # Apart, because compilers and emulated phones take as long as all the rest.
 android-test: $(STAMP)

@@ -31,6 +31,11 @@ MAY_SKIP: tuple[str, ...] = (
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--write-proved`, for `make matrix`."""
+    parser.addoption("--write-proved", action="store_true", help="write what passed to sdk/edgebert/proved.json")
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of the large datasets (`trec6/`, `sst2/`, ...); a test that asks for it is skipped where it is not."""

@@ -8,7 +8,6 @@ Inputs are int32 and go by name, never by position.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -120,8 +119,9 @@ def _quantize(model: ExportableModel, precision: Precision, kept: frozenset[str]
     quantized.export_model(str(path), overwrite=True)
 
 
-def _linears_of(path: Path) -> list[tuple[str, bytes]]:
-    """(scope, digest of the weight bytes) of each linear of a float file; scopes repeat over signatures."""
+def _linears_of(path: Path) -> list[tuple[str, np.ndarray]]:
+    """(scope, weight) of each linear of a float file; scopes repeat over signatures, and a weight that the graph
+    computes is empty."""
     from ai_edge_litert import schema_py_generated as schema
     from ai_edge_quantizer.utils import tfl_flatbuffer_utils as flatbuffers
 
@@ -132,9 +132,12 @@ def _linears_of(path: Path) -> list[tuple[str, bytes]]:
             code = model.operatorCodes[operator.opcodeIndex].builtinCode
             if code != schema.BuiltinOperator.FULLY_CONNECTED:
                 continue
-            data = model.buffers[subgraph.tensors[operator.inputs[1]].buffer].data
-            digest = hashlib.sha256(b"" if data is None else np.asarray(data).tobytes()).digest()
-            found.append((flatbuffers.get_op_scope(operator, subgraph.tensors), digest))
+            tensor = subgraph.tensors[operator.inputs[1]]
+            data = model.buffers[tensor.buffer].data
+            weight = np.zeros((0, 0), np.float32)
+            if data is not None:
+                weight = np.frombuffer(np.asarray(data).tobytes(), np.float32).reshape(tensor.shape)
+            found.append((flatbuffers.get_op_scope(operator, subgraph.tensors), weight))
     return found
 
 
@@ -151,22 +154,33 @@ def _scopes_of(model: ExportableModel, kept: frozenset[str], path: Path) -> list
     """
     from edgebert_converters import graph
 
-    wanted = {}
+    linears, scopes = _linears_of(path), []
     for name, layer in graph.linears(model.module):
-        if name in kept:
-            weight = layer.weight.detach().float().contiguous()
-            for matrix in (weight, weight.t().contiguous()):
-                wanted[hashlib.sha256(matrix.numpy().tobytes()).digest()] = name
-    scopes, found = [], set()
-    for scope, digest in _linears_of(path):
-        if digest in wanted:
-            found.add(wanted[digest])
-            if scope not in scopes:
-                scopes.append(scope)
-    missing = sorted(set(wanted.values()) - found)
-    if missing:
-        raise ExportError(f"tflite: cannot keep {missing[0]!r} in float: its weights were merged with something else")
-    return scopes
+        if name not in kept:
+            continue
+        weight = layer.weight.detach().float().numpy()
+        found = [scope for scope, other in linears if _same(weight, other) or _same(weight.T, other)]
+        found = found or [scope for scope, other in linears if _rescaled(weight, other)]
+        if not found:
+            raise ExportError(f"tflite: cannot keep {name!r} in float: its weights were merged with something else")
+        scopes += found
+    return list(dict.fromkeys(scopes))
+
+
+def _same(weight: np.ndarray, other: np.ndarray) -> bool:
+    return weight.shape == other.shape and np.array_equal(weight, other)
+
+
+def _rescaled(weight: np.ndarray, other: np.ndarray) -> bool:
+    """Whether `other` is the weight [out, in] with a factor for each input, or for each output: the converter puts into
+    a linear what the norm before or behind it multiplies with."""
+    if weight.shape != other.shape or min(weight.shape) < 2:  # of a single row or column anything is a multiple
+        return False
+    for axis in (0, 1):
+        factors = (weight * other).sum(axis, keepdims=True) / np.maximum((weight**2).sum(axis, keepdims=True), 1e-30)
+        if np.linalg.norm(weight * factors - other) < 1e-5 * np.linalg.norm(other):
+            return True
+    return False
 
 
 def _calibrate(model: ExportableModel, tool: Any, path: Path) -> Any:

@@ -24,9 +24,11 @@ CASES = [
     for format in CONVERTERS
     for name in (("encoder", "ngram") if format in FORMATS else ("ngram",))
     for precision in converter(format).precisions
-    if not (name == "ngram" and precision is Precision.INT8_STATIC)  # its linears are small heads: the same file
+    # Its linears are small heads: static int8 is the same file. Half precision of it is in tests/matrix.
+    if not (name == "ngram" and precision in (Precision.INT8_STATIC, Precision.FP16))
 ]
-CASES += [("tagger", format, precision) for format in FORMATS for precision in (Precision.INT8, Precision.INT8_STATIC)]
+CASES += [("tagger", format, Precision.INT8) for format in FORMATS]
+CASES += [("tagger", "executorch", Precision.INT8_STATIC)]  # tests/matrix has those of the other formats
 CASES += [("understanding", format, precision) for format in FORMATS for precision in (Precision.FP32, Precision.INT8)]
 
 
@@ -135,6 +137,32 @@ def test_heads_over_tokens_stay_float(models, convert, format: str) -> None:
     for head in model.module.heads.values():
         weight = head.weight.detach()
         assert any(matrix.contiguous().numpy().tobytes() in content for matrix in (weight, weight.t()))
+
+
+class Normed(nn.Module):
+    """A tagger with a layer norm in front of its head."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.heads = inner.heads  # named before `inner` is, which has it too
+        self.inner = inner
+        self.norm = nn.LayerNorm(32)
+        nn.init.normal_(self.norm.weight, 1.0, 0.3)
+
+    def forward(self, *inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"logits": self.heads["logits"](self.norm(self.inner.states(*inputs)))}  # type: ignore[operator, index]
+
+
+def test_tflite_knows_a_head_that_the_norm_before_it_is_merged_into(models, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    torch.manual_seed(3)
+    module = Normed(models["tagger"].module).eval()
+    artifact = converter("tflite").convert(replace(models["tagger"], module=module), Precision.INT8, tmp_path)
+    assert "heads.logits" in artifact.kept
+    merged = (module.heads["logits"].weight * module.norm.weight).detach().numpy()
+    content = artifact.path.read_bytes()
+    assert merged.tobytes() in content and module.heads["logits"].weight.detach().numpy().tobytes() not in content
 
 
 class Recurrent(nn.Module):

@@ -269,22 +269,6 @@ def test_a_hugging_face_classifier_may_read_pairs(tiny_encoder: Path, pairs: Pat
     assert load_run(run).description.pair and load_run(run).description.labels == {"logits": ("same", "other")}
 
 
-def test_an_int8_bundle_answers_as_the_student(
-    tiny_teacher: Path, tiny_data: Path, tmp_path: Path, write_recipe: Recipe
-) -> None:
-    recipe = write_recipe(
-        tmp_path,
-        teacher=tiny_teacher,
-        student=MINI,
-        data={"path": str(tiny_data)},
-        training={"epochs": 3, "max_length": 32, "learning_rate": 3e-3, "batch_size": 20},
-    )
-    run = edgebert.distill(recipe)
-    (bundle,) = edgebert.export(run, target="linux", format="onnx", precision="int8", out=tmp_path / "x.edgebert")
-    assert bundle == tmp_path / "x.edgebert"
-    check_bundle(bundle, run, tiny_data, tolerance=0.1)
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 sys.path += [
-    str(Path(__file__).resolve().parents[3] / name) for name in ("tests/runtime", "tests/runtime/core", "runtime")
+    str(Path(__file__).resolve().parents[3] / name)
+    for name in ("tests/runtime", "tests/runtime/core", "tests/matrix", "runtime", "converters", "sdk")
 ]
 
 import numpy as np
 import runtime_graphs as graphs
+from cells import BUNDLES, daily, read_list, students
 from damaged_vectors import damaged, made, refused_models, self_tests
 from decode_vectors import decode_vectors, span_vectors, words_vectors
 from native_tasks import TASKS, write_native_task
@@ -180,6 +182,12 @@ def tasks(folder: Path) -> dict[str, Any]:
     return found
 
 
+def matrix() -> dict[str, Any]:
+    """Where tests/matrix leaves its bundles, the names of all that there may be, and of those that there must be."""
+    needed = [str(cell) for student in students() for cell in daily(student)]
+    return {"folder": str(BUNDLES), "cells": [str(cell) for cell in read_list()], "needed": needed}
+
+
 def main(folder: Path) -> None:
     folder = folder.resolve()
     found = bundles(folder)
@@ -196,6 +204,7 @@ def main(folder: Path) -> None:
         "decode": decode_vectors(folder),
         "spans": span_vectors(folder),
         "words": words_vectors(folder),
+        "matrix": matrix(),
     }
     (folder / "vectors.json").write_text(json.dumps(value, ensure_ascii=False), "utf-8")
 

@@ -17,10 +17,12 @@ import numpy as np
 import pytest
 
 sys.path.append(str(Path(__file__).parent))
+sys.path.append(str(Path(__file__).resolve().parents[2] / "matrix"))
 
 import reference_model
 import runtime_graphs as graphs
 from android_library import ANDROID, BUILD, ROOT, ask, make, need, reports
+from cells import read_jvm, write_jvm
 
 from edgebert_runtime.features import WordPiece
 from edgebert_runtime.manifest import Manifest
@@ -46,6 +48,16 @@ def test_the_jvm_tests(tested: None) -> None:
     ran = sum(int(suite.get("tests", 0)) for suite in suites)
     bad = sum(int(suite.get(kind, 0)) for suite in suites for kind in ("failures", "errors", "skipped"))
     assert len(suites) >= 9 and ran >= 44 and bad == 0
+
+
+def test_the_matrix_in_the_jvm(tested: None, request: pytest.FixtureRequest) -> None:
+    """MatrixTest has replayed the cells; by its engine or decoded alone, as `edgebert formats` says."""
+    written = ANDROID / "engines" / "onnxruntime" / "target" / "matrix.json"
+    replayed: dict[str, str] = json.loads(written.read_text("utf-8"))
+    if request.config.getoption("--write-proved"):
+        write_jvm(replayed)
+    listed = {str(cell): jvm for cell, jvm in read_jvm().items()}
+    assert "" not in listed.values() and replayed.items() <= listed.items(), "run make matrix and commit proved.json"
 
 
 def texts_of(shared_data: Path, name: str) -> list[str]:

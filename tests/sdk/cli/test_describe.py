@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,9 @@ from click.testing import Result
 
 import edgebert
 from edgebert import extras
+from edgebert.models import STUDENTS
+from edgebert.tasks import TASKS
+from edgebert_converters.base import CONVERTERS, converter
 
 Run = Callable[..., Result]
 
@@ -58,26 +65,56 @@ def test_profile_refuses(run: Run, bundle: Path, tmp_path: Path) -> None:
 def test_formats(run: Run) -> None:
     result = run("formats")
     assert result.exit_code == 0, result.stderr
-    header, _, *rows = result.stdout.splitlines()
-    assert header.split()[:3] == ["student", "format", "precisions"]
+    header, _, *rows = result.stdout.split("\n\n")[0].splitlines()
+    columns = re.split(r"\s{2,}", header)
+    assert columns[:2] == ["task", "student"] and set(columns[2:]) == set(CONVERTERS)
     cells = edgebert.formats()
-    shown = [row.split()[:2] for row in rows if row and "pip install" not in row]
-    assert shown == [list(pair) for pair in dict.fromkeys((cell.student, cell.format) for cell in cells)]
-    assert {cell.format for cell in cells} == {"onnx", "tflite", "executorch", "native"}
-    assert {cell.student for cell in cells if cell.format == "native"} == {"ngram"}
-    assert {cell.student for cell in cells} >= {"ngram", "mobilebert", "mobilebert-mini", "mobilebert-tiny"}
-    assert all("int8" in {c.precision for c in cells if c.format == name} for name in ("onnx", "tflite", "executorch"))
-    assert all(cell.targets for cell in cells)
+    shown = {
+        (task, student.rstrip("*"), format, precision)
+        for task, student, *held in (re.split(r"\s{2,}", row) for row in rows)
+        for format, precisions in zip(columns[2:], held, strict=True)
+        for precision in precisions.split()
+        if precision != "-"
+    }
+    assert shown == {(cell.task, cell.students[-1], cell.format, cell.precision) for cell in cells}
+    assert len(rows) == len({(cell.task, cell.students) for cell in cells})
+    assert "mobilebert*: mobilebert-mini, mobilebert-tiny, mobilebert" in result.stdout
+
+
+def test_the_proved_cells_are_of_this_code() -> None:
+    """The list is made by tests/matrix, which takes minutes; that it fits the code is seen here at once."""
+    cells = edgebert.formats()
+    assert {cell.task for cell in cells} == set(TASKS)
+    assert {student for cell in cells for student in cell.students} == set(STUDENTS)
+    assert {cell.format for cell in cells} == set(CONVERTERS)
+    assert all(cell.precision in converter(cell.format).precisions and cell.targets for cell in cells)
+    assert {cell.students for cell in cells if cell.format == "native"} == {("ngram",)}
+    assert all(cell.jvm == ("engine" if cell.format in ("native", "onnx") else "decode") for cell in cells)
+    assert len(cells) == len({(cell.task, cell.students, cell.format, cell.precision) for cell in cells})
+
+
+def test_formats_json(run: Run) -> None:
+    cells = json.loads(run("formats", "--json").stdout)["cells"]
+    assert cells == [json.loads(json.dumps(asdict(cell))) for cell in edgebert.formats()]
 
 
 def test_formats_names_what_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from edgebert.commands import formats
 
+    assert "train,tflite" not in run("formats").stdout
     monkeypatch.setattr(formats, "_installed", lambda module: module != "litert_torch")
     result = run("formats")
     assert 'pip install "edgebert[train,tflite]"' in result.stdout
     cells = edgebert.formats()
     assert {cell.format for cell in cells if not cell.converts} == {"tflite"}
+
+
+def test_formats_loads_no_exporter_and_no_torch() -> None:
+    code = "import sys; from edgebert.cli import cli\ntry: cli(['formats'])\nexcept SystemExit: pass\n"
+    code += "found = {'torch', 'onnx', 'onnxruntime', 'litert_torch', 'executorch', 'pydantic'} & set(sys.modules)\n"
+    code += "assert not found, found"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "masked-lm" in done.stdout
 
 
 def test_doctor(run: Run) -> None:

@@ -22,14 +22,11 @@ from edgebert_runtime.words import WordsFeaturizer
 HEADS = (Head("slots", 5, "classes", per_token=True), Head("intent", 3, "classes"))
 CHANNELS = (Channel("word_ids", "word", (1, 1), 500, 96), Channel("char_ids", "char", (3, 5), 500, 48))
 TEXTS = ("Boston", "from Boston", "U2 to Denver", "what fare is cheapest", "show me all flights from Denver to NYC", "")
-BUCKETS = (1, 3)  # a step of the loop takes seconds to convert
+BUCKETS = (1, 2)  # a step of the loop takes seconds to convert
 # In int8 each format keeps the recurrence and the heads in float, as ONNX does, which has one operator for an LSTM.
 KEPT = ("heads.intent", "heads.slots", "layers.0.backwards.recur", "layers.0.forwards.recur")
-CASES = [
-    ("onnx", "fp32", 1e-5),
-    ("onnx", "fp16", 2e-3),
+CASES = [  # the others, of one length, are in tests/matrix
     ("onnx", "int8", 0.03),
-    ("tflite", "fp32", 1e-5),
     ("tflite", "int8", 0.03),
     ("executorch", "int8", 0.03),
     ("executorch", "int8-static", 0.03),
@@ -75,8 +72,7 @@ def test_a_file_answers_as_torch(
 ) -> None:
     artifact = converter(format).convert(model, Precision(precision), tmp_path)
     assert artifact.shapes["lengths"] == (None if format == "onnx" else list(BUCKETS))
-    if precision.startswith("int8"):
-        assert artifact.kept == (KEPT[:2] if format == "onnx" else KEPT)
+    assert artifact.kept == (KEPT[:2] if format == "onnx" else KEPT)
     features = model.featurizer(TEXTS)
     graph = GraphSpec(model.featurizer.inputs, model.outputs, artifact.shapes)
     engine = load_engine(format, artifact.path, graph)
@@ -96,5 +92,5 @@ def test_a_file_answers_as_torch(
     assert spread.std() > 0.1  # numbers large enough for the bounds to mean something
     engine.close()
     if format == "executorch":
-        with pytest.raises(BundleError, match=r"the program has no method 'seq9', only \['seq1', 'seq3'\]"):
+        with pytest.raises(BundleError, match=r"the program has no method 'seq9', only \['seq1', 'seq2'\]"):
             load_engine(format, artifact.path, replace(graph, shapes={**graph.shapes, "lengths": [1, 9]}))

@@ -1,0 +1,11 @@
+"""The cells of the student that is a few of the teacher's own layers."""
+
+from __future__ import annotations
+
+from matrix_tests import (  # noqa: F401
+    test_cell,
+    test_swapped_columns_are_found,
+    test_the_list_holds_what_was_proved,
+)
+
+STUDENT = "bert-3"
