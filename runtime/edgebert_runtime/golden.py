@@ -177,7 +177,8 @@ def compare(
 def slack(settings: Mapping[str, Any]) -> float:
     """How many times as far as an output a number of the answer may move: 4, and more where decode multiplies it, with
     a scale or with a temperature below 1/4."""
-    scale, temperatures = settings.get("scale"), settings.get("temperature")
+    scale: Any = settings.get("scale")
+    temperatures = settings.get("temperature")
     found = temperatures.values() if isinstance(temperatures, Mapping) else ()  # a task that has none checks none
     colder = [1 / value for value in found if checks.is_number(value) and value > 0]
     return max(4.0, 2 * abs(scale) if checks.is_number(scale) else 0.0, *colder)
