@@ -5,7 +5,7 @@
 Reads the shared datasets (EDGEBERT_SHARED, or ../shared beside the checkout). Everything it trains stays in --out and
 is reused by the next call; an interrupted training goes on. Where a set has no test labels (rte, cola, squad), the
 official dev set is the test set, and a tenth of train is held out as dev. SQuAD is learned from each tenth question of
-train, which takes two cores an hour. Latency: one text, one thread, everything from text to answer, all arms in turn
+train. Latency: one text, one thread, everything from text to answer, all arms in turn
 in one process; the ratio is that of the medians against the teacher in ONNX Runtime fp32. Writes tasks.md and
 tasks.json into --out.
 
@@ -45,14 +45,16 @@ class Plan:
         teacher: options of `edgebert.finetune`.
         student: its name.
         training: of the student.
+        options: what its recipe says under `student` beside the name.
         metric: where it is not the task's own.
-        unlabelled: text files for the student, at most `UNLABELLED` texts of each.
+        unlabelled: files of texts or pairs for the student, at most `UNLABELLED` texts of each.
         every: take each row of train whose number is a multiple of this.
     """
 
     teacher: Mapping[str, Any]
     student: str
     training: Mapping[str, Any]
+    options: Mapping[str, Any] = field(default_factory=dict)
     metric: str | None = None
     unlabelled: tuple[str, ...] = ()
     every: int = 1
@@ -92,18 +94,22 @@ TWEETS = ("hate_offensive_davidson/train.jsonl.gz", "tweeteval_emotion/train.jso
 # Two segments, few rows or rare words: the student that starts with the teacher's layers.
 PLANS: dict[str, Plan] = {
     "atis": Plan({"epochs": 10, "learning_rate": 2e-4, "max_length": 64}, "bilstm", {"epochs": 30}),
-    "snips": Plan({"epochs": 3, "learning_rate": 2e-4, "max_length": 64}, "bilstm", {"epochs": 15}),
+    "snips": Plan({"epochs": 3, "learning_rate": 2e-4, "max_length": 64}, "bert-3", {"epochs": 6}),
     "ud_english_ewt_pos": Plan({"epochs": 2, "learning_rate": 2e-4, "max_length": 128}, "bilstm", {"epochs": 10}),
     "uner_en": Plan({"epochs": 2, "learning_rate": 2e-4, "max_length": 128}, "bert-3", {"epochs": 3}),
     "wnut17": Plan({"epochs": 4, "learning_rate": 2e-4, "max_length": 128}, "bert-3", {"epochs": 4}, unlabelled=TWEETS),
     "stsb": Plan({"epochs": 5, "learning_rate": 1e-4, "max_length": 96}, "bert-3", {"epochs": 5}),
     "rte": Plan({"epochs": 5, "learning_rate": 5e-5, "max_length": 192}, "bert-3", {"epochs": 5}),
     "mrpc": Plan({"epochs": 4, "learning_rate": 1e-4, "max_length": 128}, "bert-3", {"epochs": 5}),
-    "cola": Plan({"epochs": 4, "learning_rate": 1e-4, "max_length": 64}, "bert-3", {"epochs": 6}, metric="mcc"),
+    "cola": Plan(
+        {"epochs": 4, "learning_rate": 1e-4, "max_length": 64}, "bert-3", {"epochs": 6}, {"layers": 5}, metric="mcc"
+    ),
     "olid_offensive": Plan(
         {"epochs": 3, "learning_rate": 1e-4, "max_length": 96}, "mobilebert-mini", {"epochs": 3}, unlabelled=TWEETS
     ),
-    "squad_v1.1": Plan({"epochs": 2, "learning_rate": 2e-4, "max_length": 256}, "bert-3", {"epochs": 2}, every=10),
+    "squad_v1.1": Plan(
+        {"epochs": 2, "learning_rate": 2e-4, "max_length": 256}, "bert-3", {"epochs": 2}, {"layers": 5}, every=10
+    ),
 }
 
 
@@ -137,7 +143,6 @@ def run(name: str, plan: Plan, out: Path, limit: int | None) -> Result:
         teacher=teacher,
         **files,
         unlabelled=[SHARED / "data" / path for path in plan.unlabelled],
-        unlabelled_column="text",
         out=out / name / plan.student,
     )
     exported = out / name / f"{plan.student}-int8.edgebert"
@@ -151,9 +156,9 @@ def run(name: str, plan: Plan, out: Path, limit: int | None) -> Result:
         task=task.name,
         metric=metric,
         rows=found["n"],
-        teacher=edgebert.evaluate(teacher, data=files["test"])[metric],
-        student=plan.student,
-        fp32=edgebert.evaluate(folder, data=files["test"])[metric],
+        teacher=described.metrics["test"][metric],
+        student=", ".join([plan.student, *(f"{key} {value}" for key, value in plan.options.items())]),
+        fp32=read_description(folder).metrics["test"][metric],
         format=FORMATS[plan.student],
         int8=found[metric],
         size=exported.stat().st_size,
@@ -165,7 +170,7 @@ def run(name: str, plan: Plan, out: Path, limit: int | None) -> Result:
 def recipe(path: Path, plan: Plan, max_length: int) -> Path:
     """The student's recipe as a file (JSON is YAML)."""
     recipe = {
-        "student": {"name": plan.student},
+        "student": {"name": plan.student, **plan.options},
         "data": {"unlabelled_limit": UNLABELLED},
         "objectives": OBJECTIVES,
         "training": {"max_length": max_length, **plan.training},
