@@ -20,6 +20,11 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_DATASETS_CACHE", str(Path(__file__).resolve().parent.parent / ".pytest_cache" / "datasets"))
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No test asserts a time: a busy machine must not fail one.
+settings.register_profile("edgebert", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("edgebert")
 
 ROOT = Path(__file__).resolve().parent.parent
 # pytest itself finds the packages by `pythonpath` in pyproject.toml; the processes that tests start find them by this.

@@ -19,7 +19,7 @@ from edgebert_converters.verify import reference
 from edgebert_runtime.errors import ExportError
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 40), st.integers(1, 20), st.floats(1e-6, 1e6), st.integers(0, 1000))
 def test_each_row_is_rounded_to_half_a_step_of_its_own(rows: int, width: int, size: float, seed: int) -> None:
     table = torch.randn(rows, width, generator=torch.Generator().manual_seed(seed)) * size

@@ -180,7 +180,7 @@ def test_a_missing_package_is_skipped_by_auto(
 
 
 def test_a_format_without_the_precision_is_skipped_or_refused(models, tmp_path: Path, log: Log) -> None:
-    with pytest.raises(ExportError, match="executorch: it has no precision fp16, only fp32, int8, int8-static"):
+    with pytest.raises(UsageError, match="executorch: it has no precision fp16, only fp32, int8, int8-static"):
         export_model(models["ngram"], "linux", "executorch", "fp16", out=tmp_path / "x.edgebert", log=log)
     assert list(tmp_path.iterdir()) == []
 

@@ -168,7 +168,7 @@ def long_model() -> ExportableModel:
     return replace(model, featurizer=NgramFeaturizer(CHANNELS, bytes(table), LONG), buckets=(LONG,))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(texts=st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=50), min_size=1, max_size=4))
 def test_any_text(long_model: ExportableModel, texts: list[str]) -> None:
     expected = logits_of(long_model, texts)
@@ -219,7 +219,7 @@ def test_other_outputs_are_refused(models, tmp_path: Path, outputs: tuple[Output
 # ---- the file
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.integers(0, 30), st.integers(1, 70), st.sampled_from([8, 4]), st.integers(0, 99), st.floats(1e-6, 1e6))
 def test_columns_are_rounded_to_half_a_step(rows: int, width: int, bits: int, seed: int, size: float) -> None:
     values = np.random.default_rng(seed).normal(size=(rows, width)).astype(np.float32) * np.float32(size)

@@ -40,7 +40,7 @@ def small(tmp_path: Path) -> Path:
 
 
 @given(entries=ENTRIES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_round_trip(entries: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("round") / "a.edgebert"
     write_archive(path, entries)

@@ -50,7 +50,7 @@ TEXT = st.one_of(
         max_size=20,
     ).map(" ".join),
 )
-SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SETTINGS = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 class Both:

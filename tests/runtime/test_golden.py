@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from runtime_helpers import manifest
 
@@ -208,7 +208,6 @@ JSON = st.recursive(
 
 
 @given(JSON, JSON)
-@settings(deadline=None)
 def test_any_two_answers_can_be_compared(recorded: Any, found: Any) -> None:
     golden = made() | {"answer": {"it": recorded}}
     assert compared(golden, {"it": recorded}, tolerance=0.0) == []

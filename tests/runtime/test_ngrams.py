@@ -64,7 +64,7 @@ def featurizer(
 # ---- what is read of a text
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(texts=st.lists(TEXTS, max_size=4), max_length=st.integers(1, 12))
 def test_hashes_are_the_references(texts: list[str], max_length: int) -> None:
     for channel in CHANNELS:
@@ -75,7 +75,7 @@ def test_hashes_are_the_references(texts: list[str], max_length: int) -> None:
             assert found[start:end].tolist() == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(corpus=st.lists(TEXTS, max_size=4), text=TEXTS, keep=st.integers(1, 3))
 def test_ids_are_the_places_in_the_sorted_table(corpus: list[str], text: str, keep: int) -> None:
     """`keep` leaves out some n-grams, so that unknown ones lie between known ones."""
@@ -95,7 +95,7 @@ def test_ids_are_the_places_in_the_sorted_table(corpus: list[str], text: str, ke
     assert pad([features], made.inputs, length_of(features, made.inputs))["word_ids"].shape[0] == 1
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(texts=st.lists(TEXTS, max_size=5))
 def test_a_text_has_the_same_ids_in_any_company(texts: list[str]) -> None:
     made = featurizer(*texts)
@@ -155,7 +155,7 @@ def test_inputs_say_how_many_ids_and_rows_there_are() -> None:
     assert made(["an empty table"])[0]["gram_ids"].tolist() == []
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(text=TEXTS, low=st.integers(1, 8), wide=st.integers(0, 7), kind=st.sampled_from(KINDS))
 def test_no_text_has_more_ids_than_its_words_may_bring(text: str, low: int, wide: int, kind: str) -> None:
     """`per_length` is what graphs of a fixed length are made for."""
@@ -168,7 +168,7 @@ def test_no_text_has_more_ids_than_its_words_may_bring(text: str, low: int, wide
 # ---- the table
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(tables=st.lists(HASHES, min_size=1, max_size=4))
 def test_a_table_is_the_references(tables: list[list[int]]) -> None:
     """How many lines follows from the number of n-grams; equal n-grams are kept once."""

@@ -15,7 +15,7 @@ from edgebert_runtime.features import Text, WordPiece
 from edgebert_runtime.ngrams import Channel, NgramFeaturizer, build_table
 from edgebert_runtime.units import unit_ranges, units
 
-SETTINGS = settings(max_examples=150, deadline=None)
+SETTINGS = settings(max_examples=150)
 
 
 @functools.cache

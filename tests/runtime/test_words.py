@@ -30,7 +30,7 @@ def featurizer(*corpus: str, max_length: int = 8, keep: int = 1) -> WordsFeaturi
     return WordsFeaturizer(CHANNELS, build_table(CHANNELS, hashes, max_length), max_length)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(corpus=st.lists(TEXTS, max_size=3), text=TEXTS, keep=st.integers(1, 3))
 @example(["Tampa Bay"], "tampa BAY, 2 Éa", 1)
 def test_each_word_has_its_rows(corpus: list[str], text: str, keep: int) -> None:
@@ -79,7 +79,7 @@ def test_a_text_without_words() -> None:
     assert made.spans("").shape == (0, 4) and made.spans("").dtype == np.int32
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(text=TEXTS, max_length=st.integers(1, 12))
 def test_spans_are_the_words_in_code_points(text: str, max_length: int) -> None:
     made = featurizer(text, max_length=max_length)

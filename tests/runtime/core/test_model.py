@@ -118,7 +118,7 @@ def test_channels_of_every_kind(channels: list[tuple[int, int, int]], fold: int)
         check(make(Sizes(2, 32, widths, 0, bits, fold), vocabulary(channels)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=40), seed=st.integers(0, 3))
 def test_any_text(text: str, seed: int) -> None:
     sizes = Sizes(2, 32 * (seed % 2), (32, 32, 64), 0, 8 if seed < 2 else 4, 1)

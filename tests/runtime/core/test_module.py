@@ -86,7 +86,7 @@ def test_arrow_may_be_a_slice_of_a_larger_array(call: Callable[..., Any]) -> Non
     assert call((b"", bytes(24))) == call(["", ""])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(texts=st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), max_size=6))
 def test_arrow_says_the_same_as_a_list_whatever_the_texts(texts: list[str]) -> None:
     for call in CALLS.values():
@@ -321,7 +321,7 @@ def test_a_list_that_another_thread_empties() -> None:
         thread.join()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     logits=st.lists(st.lists(st.floats(-50, 50), min_size=3, max_size=3), max_size=4),
     temperature=st.floats(0.05, 20),

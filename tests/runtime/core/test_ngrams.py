@@ -29,7 +29,7 @@ TEXT = st.one_of(
     .map(" ".join),
 )  # fmt: skip
 ORDERS = st.integers(1, 8).flatmap(lambda high: st.tuples(st.integers(1, high), st.just(high)))
-MANY = settings(max_examples=200, deadline=None)
+MANY = settings(max_examples=200)
 
 
 def arrow(contents: list[bytes]) -> tuple[bytes, bytes]:
@@ -212,7 +212,7 @@ CHANNELS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(corpus=st.lists(TEXT, max_size=2), text=TEXT, channels=CHANNELS, max_length=st.integers(1, 12))
 def test_rows_are_the_references(corpus: list[str], text: str, channels: list[Any], max_length: int) -> None:
     """Some n-grams of the corpus are left out, so that unknown ones lie between known ones."""

@@ -89,7 +89,7 @@ def test_each_gap_of_a_long_text_is_answered_where_it_has_most_context() -> None
             assert math.log(odds["[PAD]"] / odds["[CLS]"]) == pytest.approx(best[gap.start])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.lists(st.sampled_from(["[MASK]", "the", "cats", "?"]), min_size=1, max_size=20))
 def test_margins_are_what_the_numbers_may_move_by(seed: int, words: list[str]) -> None:
     asked = asked_for(" ".join(words))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edgebert_runtime.decode.offsets import byte_offsets
 
 
-@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_offsets_are_those_of_the_codecs(text: str) -> None:
     points = np.arange(len(text) + 1)

@@ -21,7 +21,7 @@ from edgebert_runtime.features import WordPiece
 from edgebert_runtime.outputs import Outputs, OutputSpec
 
 DECODER = get_decoder("question-answering")
-SETTINGS = settings(max_examples=100, deadline=None)
+SETTINGS = settings(max_examples=100)
 LONG = st.lists(st.one_of(st.sampled_from(span_texts.SNIPPETS), st.text(max_size=8)), min_size=5, max_size=80)
 LONGEST_WORD = 100  # characters; of more the tokenizer makes one token
 
@@ -192,7 +192,7 @@ def plainly(asked: Asked, outputs: Outputs, owner: int) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     contexts=st.lists(LONG.map(" ".join).filter(lambda text: any(map(str.isalpha, text))), min_size=1, max_size=3),
     seed=st.integers(0, 10**6),
@@ -323,7 +323,7 @@ def decided(answer: FoundAnswer) -> Any:
     return {**value, "best": [(each["text"], each["start"], each["end"]) for each in value["best"]]}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     words=st.lists(st.sampled_from("the a cat dog is not here , 👍🏽 great".split()), min_size=1, max_size=60),
     seed=st.integers(0, 10**6),

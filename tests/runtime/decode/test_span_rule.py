@@ -12,7 +12,7 @@ from edgebert_runtime.decode.spans import make_spans, spans_of
 TAGS = st.lists(st.sampled_from(["O", "B-LOC", "I-LOC", "B-PER", "I-PER", "B-a-b", "I-a-b"]), max_size=12)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(TAGS)
 def test_spans_are_seqevals(tags: list[str]) -> None:
     labeling = pytest.importorskip("seqeval.metrics.sequence_labeling")

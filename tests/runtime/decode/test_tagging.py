@@ -103,7 +103,7 @@ def test_a_long_text_is_answered_piece_by_piece() -> None:
 COLUMNS = st.lists(st.lists(st.floats(-3, 3, width=32), min_size=5, max_size=5), min_size=3, max_size=6)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(COLUMNS, st.floats(0.05, 0.95), st.integers(0, 2**32 - 1), st.floats(0.5, 3.0))
 def test_an_answer_stays_while_numbers_move_less_than_the_margin(
     columns: list[list[float]], threshold: float, seed: int, temperature: float

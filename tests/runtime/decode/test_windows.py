@@ -16,7 +16,7 @@ from edgebert_runtime.decode.words import answered, cut_at_words, read_words
 from edgebert_runtime.features import WordPiece
 from edgebert_runtime.units import units
 
-SETTINGS = settings(max_examples=150, deadline=None)
+SETTINGS = settings(max_examples=150)
 LONG = st.lists(st.one_of(st.sampled_from(span_texts.SNIPPETS), st.text(max_size=8)), min_size=5, max_size=80)
 
 

@@ -63,7 +63,7 @@ def test_the_whole_way(run: Run, bundle: Path, make_phone: MakePhone, tmp_path: 
     assert (phone.root / "installed.apk").read_bytes() == apk.read_bytes()
     rows = rows_of(result.stdout)
     assert rows["phone"] == "Scripted Phone (emulated: these are a computer's times, not a phone's)"
-    assert "Scripted" not in rows["machine"] and rows["machine"].endswith("2 thread(s)")
+    assert "Scripted" not in rows["machine"] and rows["machine"].endswith("threads: 2")
     assert rows["bundle"].startswith("tiny-native") and {*STAGES, "cold load", "peak memory"} <= rows.keys()
     assert "installing" in result.stderr and "measuring" in result.stderr
     assert phone.left() == []

@@ -17,7 +17,7 @@ from edgebert_runtime.features import InputSpec
 LENGTHS = st.lists(st.integers(0, 100), min_size=1, max_size=300)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(lengths=LENGTHS, size=st.integers(1, 20), seed=st.integers(0, 5), epoch=st.integers(0, 5))
 def test_each_text_is_in_exactly_one_batch(lengths: list[int], size: int, seed: int, epoch: int) -> None:
     values = np.array(lengths)

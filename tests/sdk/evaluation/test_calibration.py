@@ -27,7 +27,7 @@ def drawn(seed: int, rows: int, columns: int, scale: float) -> tuple[np.ndarray,
     return numbers.normal(size=(rows, columns)) * scale, numbers
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.sampled_from([0.3, 1.0, 4.0]), st.sampled_from([0.3, 1.0, 3.0]))
 def test_no_temperature_of_a_grid_is_better(seed: int, scale: float, truth: float) -> None:
     """Gold is drawn from softmax(logits / truth), so `truth` is about what must be found."""

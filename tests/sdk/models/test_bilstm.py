@@ -48,7 +48,7 @@ def close(found: torch.Tensor, expected: torch.Tensor, within: float = 1e-6) -> 
 
 @torch.no_grad()
 @pytest.mark.parametrize("layers", [1, 2])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(lengths=st.lists(st.integers(1, 12), min_size=1, max_size=4), more=st.integers(0, 40))
 def test_an_answer_does_not_depend_on_the_padding(layers: int, lengths: list[int], more: int) -> None:
     network = network_of(BiLstmConfig(**{**vars(CONFIG), "layers": layers}))

@@ -37,7 +37,7 @@ def featurizer_of(channels: list[Channel], texts: list[str], max_length: int = 1
     return NgramFeaturizer(channels, build_table(channels, kept, max_length), max_length)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(texts=TEXTS, min_count=st.integers(1, 3), chunk=st.integers(1, 5))
 def test_the_vocabulary_is_the_naive_count(texts: list[str], min_count: int, chunk: int) -> None:
     """Whatever the size of the pieces that are counted at once."""
@@ -69,7 +69,7 @@ def test_both_texts_of_a_pair_are_counted() -> None:
     assert pairs.tolist() == single.tolist() and len(pairs) == 4
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(texts=TEXTS)
 def test_a_row_has_the_spelling_that_its_word_has(texts: list[str]) -> None:
     featurizer = featurizer_of(CHANNELS, texts)
@@ -87,7 +87,7 @@ def test_of_several_spellings_the_most_frequent_counts() -> None:
     assert find_words(featurizer, 0, [("unknown", "here")]) == {}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(texts=TEXTS)
 def test_spellings_are_the_character_ngrams_of_each_known_word(texts: list[str]) -> None:
     """Whatever stands around a word, and however it is written."""

@@ -20,7 +20,7 @@ pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 HuggingFaceFeaturizer = pytest.importorskip("edgebert.models.teacher").HuggingFaceFeaturizer
 
-SETTINGS = settings(max_examples=40, deadline=None)
+SETTINGS = settings(max_examples=40)
 CORPUS = [
     "the cat is here, in the U.S. of a naïve 日本語 world",
     "not bad, isn't it? don't! 1,000.50 [x] wonderful",

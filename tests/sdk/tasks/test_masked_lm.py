@@ -231,7 +231,7 @@ def cased(real: WordPiece) -> WordPiece:
     return WordPiece(real.vocabulary, False, 16)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(TEXT)
 def test_nothing_but_whole_words_changes(text: str) -> None:
     """Whatever the text: its ids are the same but for [MASK] in place of ordinary tokens."""

@@ -136,7 +136,7 @@ def test_a_window_learns_only_of_an_answer_that_it_holds_whole() -> None:
     assert [target_text(read, number) for number in (1, 2)] == ["the Panthers", "won"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.sampled_from([*WORDS[:12], "Ünknown", "👍🏽", "don't"]), min_size=1, max_size=40).map(" ".join),
     st.data(),
@@ -257,7 +257,7 @@ def confidence_loss(scores: list[np.ndarray], right: np.ndarray, temperature: fl
     return total / len(scores)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 10**6), st.sampled_from([0.4, 1.0, 3.0]))
 def test_no_temperature_of_a_grid_tells_better_how_often_an_answer_is_right(seed: int, truth: float) -> None:
     numbers = np.random.default_rng(seed)

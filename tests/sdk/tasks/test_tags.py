@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edgebert.data.readers import Row, Words
@@ -41,7 +41,6 @@ def test_every_scheme_becomes_bio2(written: list[str], expected: list[str]) -> N
 SPANS = st.lists(st.tuples(st.sampled_from(("", *TYPES)), st.integers(1, 3)), min_size=1, max_size=5)
 
 
-@settings(deadline=None)
 @given(SPANS, st.sampled_from(["iob1", "bilou", "bioes"]))
 def test_spans_written_in_a_scheme_come_back(spans: list[tuple[str, int]], scheme: str) -> None:
     expected, written, last = [], [], ""
