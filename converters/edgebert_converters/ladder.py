@@ -178,8 +178,8 @@ def _usable(
         if not explicit and _suits(model, converter(name)):
             log(f"skipped {problem}")
     if not usable:
-        missing = all(isinstance(problem, MissingExtraError) for problem in problems)
-        raise (MissingExtraError if missing else ExportError)("; ".join(str(problem) for problem in problems))
+        kinds = {type(problem) for problem in problems}
+        raise (kinds.pop() if len(kinds) == 1 else ExportError)("; ".join(str(problem) for problem in problems))
     return usable
 
 
@@ -200,7 +200,7 @@ def _obstacle(model: ExportableModel, tool: Converter, precision: Precision | No
             f'Install it with: pip install "edgebert[{tool.format}]"'
         )
     if precision is not None and precision not in tool.precisions:
-        return ExportError(f"{tool.format}: it has no precision {precision}, only {', '.join(tool.precisions)}")
+        return UsageError(f"{tool.format}: it has no precision {precision}, only {', '.join(tool.precisions)}")
     return None
 
 

@@ -14,6 +14,7 @@ import transformers
 from safetensors.torch import load_file
 
 import edgebert
+from edgebert.commands.scoring import report
 from edgebert.models.teacher import HuggingFaceFeaturizer, featurizer_for, load_tokenizer
 from edgebert.run import load_run
 from edgebert_runtime.errors import DataError, EdgeBertError, UsageError
@@ -191,3 +192,9 @@ def test_an_encoder_with_another_tokenizer_is_a_teacher_but_no_bundle(
         edgebert.export(teacher, target="linux", out=tmp_path / "x.edgebert")
     with pytest.raises(UsageError, match="WordPiece vocabulary; take --student ngram"):
         edgebert.distill(teacher=teacher, student="mobilebert", data=tiny_data, out=tmp_path / "other")
+
+
+@pytest.mark.parametrize(("mcc", "said"), [(0.0, True), (-0.1, True), (0.1, False)])
+def test_a_model_that_learned_nothing_is_said_to(mcc: float, said: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    report({"dev": {"n": 3, "accuracy": 0.5, "mcc": mcc}}, "mcc")
+    assert ("mcc on dev is not above 0: nothing was learned" in capsys.readouterr().err) == said

@@ -8,12 +8,13 @@ import click
 
 from edgebert.cli.base import Command, ManyOption, clean_stdout
 from edgebert.cli.options import PATH, data_options, given, task_options, training_options
+from edgebert.models import STUDENTS
 
 
 @click.command("distill", cls=Command, resumable=True, short_help="Train a small student from a teacher.")
 @click.argument("recipe", required=False, type=PATH, metavar="[RECIPE.yaml]")
 @click.option("--teacher", type=PATH, metavar="DIR", help="The teacher's folder (from finetune).")
-@click.option("--student", metavar="NAME", help="ngram, mobilebert-mini, mobilebert-tiny or mobilebert.")
+@click.option("--student", metavar="NAME", help=f"What kind of student: {', '.join(STUDENTS)}.")
 @data_options
 @click.option(
     "--unlabelled", cls=ManyOption, multiple=True, type=PATH, metavar="FILE …", help="Files of unlabelled text."

@@ -31,7 +31,7 @@ def command(as_json: bool, **options: Any) -> None:
 
     with clean_stdout():
         found = edgebert.evaluate(**given(options))
-    note(f"evaluated on {found['data']['file']}: {found['n']} texts")
+    note(f"evaluated on {found['data']['file']}: {found['n']} text{'s' * (found['n'] != 1)}")
     if as_json:
         print_json(found)
     else:

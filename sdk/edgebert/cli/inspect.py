@@ -11,6 +11,9 @@ import click
 from edgebert.cli.base import Command, print_json
 from edgebert.cli.options import PATH, public_key_option
 
+# What a recipe said, dozens of lines: left to --json.
+LONG = ("job.student.", "job.training.", "job.objectives.")
+
 
 @click.command("inspect", cls=Command, short_help="What a bundle is: labels, sizes, numbers, where it came from.")
 @click.argument("bundle", type=PATH)
@@ -29,14 +32,15 @@ def command(bundle: Path, public_key: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        click.echo(_describe(found))
+        click.echo(describe(found))
 
 
-def _describe(found: Mapping[str, Any]) -> str:
+def describe(found: Mapping[str, Any]) -> str:
+    """The table that is printed, of what `edgebert.inspect` found."""
     from edgebert.console import table
     from edgebert.sizes import show_size
 
-    shapes = found["shapes"]
+    shapes, origin = found["shapes"], _flat(found["provenance"])
     lengths = "any" if shapes["lengths"] is None else ", ".join(map(str, shapes["lengths"]))
     rows = [
         ("name", found["name"]),
@@ -55,8 +59,10 @@ def _describe(found: Mapping[str, Any]) -> str:
         ("created", found["created"]),
         *((f"settings {name}", value) for name, value in _flat(found["settings"])),
         *((f"metrics {name}", value) for name, value in _flat(found["metrics"])),
-        *((f"from {name}", value) for name, value in _flat(found["provenance"])),
+        *((f"from {name}", value) for name, value in origin if not name.startswith(LONG)),
     ]
+    if any(name.startswith(LONG) for name, _ in origin):
+        rows.append(("settings of the training", "with --json"))
     return table((name, value if isinstance(value, str) else _short(value)) for name, value in rows)
 
 

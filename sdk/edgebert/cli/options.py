@@ -55,14 +55,22 @@ column_options = _stack(
 )
 
 threshold_option = option(
-    "--threshold", float, "F", "Answers of a lower probability (0 to 1) are not sure ones: - in place of the label."
+    "--threshold",
+    float,
+    "F",
+    "Answers of a lower probability (0 to 1) are not sure: - in place of the label. Of multi-label: for each label.",
 )
 
 public_key_option = option("--public-key", PATH, "FILE", "Public key, in PEM, of a signed bundle.")
 
 data_options = _stack(
     option("--data", str, "DIR", "Folder with train, dev (or validation) and test files, or a dataset's name."),
-    option("--train", PATH, "FILE", "Training file (CSV, TSV, JSON lines, .gz of these, Parquet; .txt for masked-lm)."),
+    option(
+        "--train",
+        PATH,
+        "FILE",
+        "Training file: CSV, TSV, JSON lines, Parquet, CoNLL, SQuAD's JSON; masked-lm: .txt.",
+    ),
     option("--dev", PATH, "FILE", "Development file. Without one, a tenth of train is held out."),
     option("--test", PATH, "FILE", "Test file."),
     column_options,

@@ -100,7 +100,7 @@ def _describe(measured: Profile | ShellProfile) -> str:
         ("peak memory", f"{measured.peak_rss_mib:.0f} MiB ({measured.base_rss_mib:.0f} MiB before the bundle)"),
     ]
     stages = [
-        (name, *(f"{value:.3f}" for value in (stage.p50, stage.p90, stage.p99, stage.mean)))
+        (name, *(f"{value:.4f}" for value in (stage.p50, stage.p90, stage.p99, stage.mean)))
         for name, stage in measured.stages.items()
     ]
     return f"{table(rows)}\n\n{table(stages, ('stage, ms', 'p50', 'p90', 'p99', 'mean'))}"
@@ -110,7 +110,7 @@ def _describe_machine(measured: Profile | ShellProfile) -> list[tuple[str, str]]
     from edgebert.device.bench import ShellProfile
 
     machine = measured.machine
-    used = f"{measured.kernels} kernels" if isinstance(measured, ShellProfile) else f"{measured.threads} thread(s)"
+    used = f"{measured.kernels} kernels" if isinstance(measured, ShellProfile) else f"threads: {measured.threads}"
     rows = [("machine", f"{machine.get('processor', machine.get('architecture', 'unknown'))}, {used}")]
     if "phone" in machine:
         android = machine.get("system") == "Android" and machine.get("release")

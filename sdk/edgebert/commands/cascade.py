@@ -88,6 +88,9 @@ def cascade(
         points = curve(first, second, rows)
         best = choose(points, 0.002 if not named else max_drop, accuracy, latency)
         _print(points, best)
+        if best.share in (0, 1):
+            never, alone = (big, small) if best.share == 0 else (small, big)
+            note(f"on dev {never} is of no use: {alone} alone gives what is wanted, and is the better bundle.")
         return _write(first, second, best, Path(out))
 
 

@@ -115,6 +115,7 @@ def _distill(recipe: Recipe) -> Path:
     import torch
 
     from edgebert.distillation import checkpoint, features
+    from edgebert.distillation.align import by_tokens
     from edgebert.distillation.objectives import make_objectives
     from edgebert.distillation.trainer import Trainer, processes
     from edgebert.models import Context
@@ -127,8 +128,6 @@ def _distill(recipe: Recipe) -> Path:
     wanted = recipe.objectives if recipe.objectives is not None else family.objectives
     out = Path(recipe.out)
     task = get_task(task_of(recipe.teacher, recipe.task))
-    if task.max_length and "max_length" not in recipe.training:
-        settings = settings.model_copy(update={"max_length": task.max_length})
     check_family(recipe.student.name, family, task)
     check_whole_words(task, settings.whole_word)
     splits = _load(recipe.data, task)
@@ -138,6 +137,11 @@ def _distill(recipe: Recipe) -> Path:
     if described.pair != pair:
         kinds = ("pairs of texts", "single ones") if described.pair else ("single texts", "pairs")
         raise UsageError(f"the teacher {recipe.teacher} reads {kinds[0]}, but the train data holds {kinds[1]}.")
+    if "max_length" not in recipe.training:
+        length = task.max_length or settings.max_length
+        if by_tokens(described.heads):
+            length = min(length, described.max_length)
+        settings = settings.model_copy(update={"max_length": length})
     check_labels(task, splits, described.labels)
     metric = pick_metric(task, described.settings, recipe.metric or described.metric)
     extra = _unlabelled(recipe.data, task, splits)
@@ -207,7 +211,7 @@ def _distill(recipe: Recipe) -> Path:
         write_run(out, description, student.module.cpu(), student.featurizer, splits)
         checkpoint.remove(out)
         features.remove(out / FEATURES)
-        report(metrics)
+        report(metrics, metric)
     return out
 
 
@@ -354,7 +358,7 @@ def _metrics(scoring: Scoring, student: Student, teacher: Run, splits: Splits) -
     known = dict(teacher.description.metrics)
     same = teacher.description.provenance.get("job", {}).get("data") == splits.fingerprint
     if not same or metric not in known.get("dev", {}):
-        note("the teacher was measured on other data; measuring it on this")
+        note("measuring the teacher on this data")
         known = dataclasses.replace(scoring, featurizer=teacher.featurizer).measure(teacher.module, splits)[1]
     kept: dict[str, float | None] = {}
     for split in found:

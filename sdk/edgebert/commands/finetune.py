@@ -138,7 +138,7 @@ def finetune(
         write_run(out, description, network.cpu(), featurizer, splits, tokenizer)
         checkpoint.remove(out)
         features.remove(out / FEATURES)
-        report(metrics)
+        report(metrics, scoring.metric)
     return out
 
 

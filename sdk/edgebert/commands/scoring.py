@@ -170,12 +170,14 @@ def pick_metric(task: Task, settings: Settings, name: str | None) -> str:
     return known[0] if name is None else choose("metric", name, known)
 
 
-def report(metrics: Any) -> None:
-    """Print the metrics of each split, a line each."""
+def report(metrics: Any, metric: str) -> None:
+    """Print the metrics of each split, a line each; and say so where nothing was learned."""
     for split, numbers in metrics.items():
         if isinstance(numbers, dict) and "n" in numbers:
             shown = "  ".join(f"{k} {v:.4f}" for k, v in numbers.items() if isinstance(v, float))
             note(f"{split}: {shown}  ({numbers['n']} texts)")
+    if metrics["dev"][metric] <= 0:
+        note(f"{metric} on dev is not above 0: nothing was learned. Take more data or more --epochs.")
 
 
 def reads_pairs(task: Task, rows: Sequence[Row]) -> bool:

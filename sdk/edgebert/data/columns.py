@@ -85,7 +85,7 @@ def find_fields(where: str, found: Sequence[str], columns: Columns, labelled: bo
                 return Fields(a, b, label)
     text = match(TEXTS + tuple(first for first, _ in PAIRS), free) if columns.text_pair else match(TEXTS, free)
     if text is None:
-        raise _missing(where, "text column", TEXTS, free, "text")
+        raise _missing(where, "text column", TEXTS, found, free, "text")
     return Fields(text, columns.text_pair, label)
 
 
@@ -105,11 +105,12 @@ def find_column(
     """
     if named is not None:
         if named not in found:
-            raise _missing(where, f"column {named!r} (--{option}-column)", (named,), found, option)
+            raise _missing(where, f"column {named!r} (--{option}-column)", (named,), found, found, option)
         return named
-    column = match(names, [name for name in found if name not in taken])
+    free = [name for name in found if name not in taken]
+    column = match(names, free)
     if column is None:
-        raise _missing(where, f"{what} column", names, found, option)
+        raise _missing(where, f"{what} column", names, found, free, option)
     return column
 
 
@@ -126,13 +127,17 @@ def match(wanted: Sequence[str], found: Sequence[str]) -> str | None:
     return None
 
 
-def _missing(where: str, what: str, wanted: Sequence[str], found: Sequence[str], option: str) -> DataError:
-    close = [match for name in wanted for match in difflib.get_close_matches(name, found, n=1, cutoff=0.6)]
+def _missing(
+    where: str, what: str, wanted: Sequence[str], found: Sequence[str], free: Sequence[str], option: str
+) -> DataError:
+    """`free`: the columns of `found` that it could be."""
+    close = [match for name in wanted for match in difflib.get_close_matches(name, free, n=1, cutoff=0.7)]
     hint = f" Did you mean {close[0]!r}?" if close else ""
     separators = [name for mark, name in ((";", "';'"), ("\t", "tabs"), (",", "commas")) if mark in "".join(found)]
     if len(found) == 1 and separators:
         hint = f" They seem to be separated by {separators[0]}: a .csv wants commas, a .tsv tabs."
     listed = ", ".join(repr(name) for name in found[:20]) + (", ..." if len(found) > 20 else "")
+    pairs = " (for pairs also --text-pair-column)" if option == "text" and len(free) > 1 else ""
     return DataError(
-        f"{where}: there is no {what}. Columns found: {listed or 'none'}.{hint} Name it with --{option}-column."
+        f"{where}: there is no {what}. Columns found: {listed or 'none'}.{hint} Name it with --{option}-column{pairs}."
     )

@@ -141,7 +141,10 @@ def load_evaluation(data: str | Path, columns: Columns, task: RowTask) -> tuple[
             for name in ("test", "dev"):
                 if name in files:
                     return load_evaluation(files[name], columns, task)
-    raise DataError(f"{data}: there is no test split and no dev split to evaluate on. Name a file with --data.")
+    raise DataError(
+        f"{data}: there is no test split and no dev split to evaluate on. Name a file with --data."
+        f"{_for_text(path, task.labelled)}"
+    )
 
 
 def hold_out(rows: Iterable[Row], keys: Callable[[Row], tuple[str, str]]) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
@@ -248,9 +251,15 @@ def _find_files(folder: Path, labelled: bool, needed: tuple[str, ...] = ("train"
             raise DataError(
                 f"{folder}: there is no {split} file ({split} with one of {', '.join(accepted)}; "
                 "all but Parquet also .gz). "
-                f"It holds {present}. Name the file with --{split}."
+                f"It holds {present}. Name the file with --{split}.{_for_text(folder, labelled)}"
             )
     return files
+
+
+def _for_text(folder: Path, labelled: bool) -> str:
+    """A hint where labels are looked for in a folder, and text lies in it."""
+    texts = labelled and folder.is_dir() and any(stem_and_format(path)[1] == ".txt" for path in folder.iterdir())
+    return " A .txt file holds no labels: it is for --task masked-lm." if texts else ""
 
 
 def _load_hub_splits(data: str, columns: Columns, task: RowTask, skip: set[str]) -> _Found:

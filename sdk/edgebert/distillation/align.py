@@ -37,18 +37,26 @@ def align(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
 
 def same_tokens(student: Featurizer, teacher: Featurizer) -> bool:
     """Whether the student reads each text that it can hold as the teacher does, id by id."""
+    return _same_pieces(student, teacher) and student.max_length <= teacher.max_length
+
+
+def _same_pieces(student: Featurizer, teacher: Featurizer) -> bool:
     return (
         isinstance(student, WordPiece)
         and isinstance(teacher, WordPiece)
         and (student.vocabulary, student.lowercase, student.pair)
         == (teacher.vocabulary, teacher.lowercase, teacher.pair)
         and _strips(student) == _strips(teacher)
-        and student.max_length <= teacher.max_length
     )
 
 
 def _strips(featurizer: WordPiece) -> bool:
     return featurizer.lowercase if featurizer.strip_accents is None else featurizer.strip_accents
+
+
+def by_tokens(heads: Sequence[Head]) -> bool:
+    """Whether an answer speaks of the network's own tokens: then a teacher and its student must read the same ones."""
+    return any(head.kind == "positions" or head.tied for head in heads)
 
 
 def check_tokens(task: str, heads: Sequence[Head], student: Featurizer, teacher: Featurizer) -> None:
@@ -57,10 +65,14 @@ def check_tokens(task: str, heads: Sequence[Head], student: Featurizer, teacher:
     Raises:
         UsageError: they do not.
     """
-    if any(head.kind == "positions" or head.tied for head in heads) and not same_tokens(student, teacher):
+    if not by_tokens(heads) or same_tokens(student, teacher):
+        return
+    if _same_pieces(student, teacher):
         raise UsageError(
-            f"the teacher and the student must read the same tokens for {task}; take a mobilebert student."
+            f"the student would read {student.max_length} tokens and the teacher {teacher.max_length}, but for {task} "
+            f"both must read the same ones; take --max-length {teacher.max_length} or less."
         )
+    raise UsageError(f"the teacher and the student must read the same tokens for {task}; take a mobilebert student.")
 
 
 class Units(Sequence[np.ndarray]):

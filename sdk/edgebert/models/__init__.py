@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from edgebert.tasks.heads import Head
 from edgebert_runtime.errors import choose, resolve
-from edgebert_runtime.features import Featurizer, Text
 
 if TYPE_CHECKING:
     from torch import nn
 
     from edgebert.models.teacher import Teacher
+    from edgebert.tasks.heads import Head
+    from edgebert_runtime.features import Featurizer, Text
 
 STUDENTS: dict[str, str] = {
     "ngram": "edgebert.models.ngram_student:FAMILY",

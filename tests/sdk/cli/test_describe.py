@@ -15,6 +15,7 @@ from click.testing import Result
 
 import edgebert
 from edgebert import extras
+from edgebert.cli.inspect import describe
 from edgebert.models import STUDENTS
 from edgebert.tasks import TASKS
 from edgebert_converters.base import CONVERTERS, converter
@@ -28,6 +29,12 @@ def test_inspect(run: Run, bundle: Path) -> None:
     lines = dict(line.split(None, 1) for line in result.stdout.splitlines())
     assert lines["output"].endswith("batch×2, 2 labels: bad, good")
     assert lines["format"] == "onnx, fp32"
+
+
+def test_inspect_leaves_a_recipe_to_json(bundle: Path) -> None:
+    job = {"command": "distill", "training": {"seed": 7}}
+    text = describe(edgebert.inspect(bundle) | {"provenance": {"job": job}})
+    assert "from job.command" in text and "job.training" not in text
 
 
 def test_inspect_json(run: Run, bundle: Path) -> None:

@@ -34,7 +34,7 @@ def words(draw: st.DrawFn) -> np.ndarray:
     return np.array(rows, np.int32).reshape(-1, 3)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(ours=words(), theirs=words())
 def test_each_word_takes_the_one_that_holds_its_first_character(ours: np.ndarray, theirs: np.ndarray) -> None:
     found = align(ours, theirs)
@@ -44,14 +44,14 @@ def test_each_word_takes_the_one_that_holds_its_first_character(ours: np.ndarray
         assert [index] == (holding or [-1])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(text=TEXTS)
 def test_the_same_tokens_are_copied_one_by_one(text: str) -> None:
     _, ranges = ranges_of(reader(SPELLING).spans(text))
     assert align(ranges, ranges).tolist() == list(range(len(ranges)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(text=TEXTS | st.tuples(TEXTS, TEXTS))
 def test_other_vocabularies_begin_words_at_the_same_characters(text: Text) -> None:
     """Both split at spaces and punctuation, so each word of the one is a word of the other, whatever its pieces."""
@@ -62,7 +62,7 @@ def test_other_vocabularies_begin_words_at_the_same_characters(text: Text) -> No
     assert all(not halves[half][start].isspace() for half, start, _ in ours.tolist())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(text=TEXTS, room=st.integers(4, 12))
 def test_what_the_teacher_cut_off_it_says_nothing_of(text: str, room: int) -> None:
     _, ours = ranges_of(reader(SPELLING, 200).spans(text))
@@ -106,6 +106,8 @@ def test_heads_that_speak_of_single_tokens_want_the_same_ones(head: Head) -> Non
     assert str(caught.value) == (
         "the teacher and the student must read the same tokens for question-answering; take a mobilebert student."
     )
+    with pytest.raises(UsageError, match=r"would read 21 tokens and the teacher 20, .* take --max-length 20 or less"):
+        check_tokens("question-answering", (head,), reader(SPELLING, 21), reader(SPELLING, 20))
     check_tokens(
         "token-classification", (Head("logits", 2, "classes", per_token=True),), reader(SPELLING), reader(WHOLE)
     )
