@@ -72,6 +72,14 @@ def test_each_text_is_answered_by_the_model_that_is_sure(
     assert run("profile", out).exit_code == 0
 
 
+def test_where_one_alone_gives_what_is_wanted_it_says_so(
+    run: Run, small: Path, bundle: Path, dev: Path, tmp_path: Path
+) -> None:
+    result = run("cascade", small, bundle, "--dev", dev, "--accuracy", "0", "--out", tmp_path / "both.edgebert")
+    assert result.exit_code == 0, result.stderr
+    assert f"on dev {bundle} is of no use: {small} alone gives what is wanted" in result.stderr
+
+
 def test_batches_and_the_self_test(both: Path) -> None:
     texts = ["great", "awful", "film", "", "great awful plot", "\U0001f642 great"] * 5
     with EdgeModel.load(both) as model:

@@ -149,6 +149,13 @@ def test_evaluation_rows(tmp_path: Path) -> None:
         evaluation_of(tmp_path / "absent.csv")
 
 
+def test_a_folder_of_texts_is_for_masked_words(tmp_path: Path) -> None:
+    for name in ("train", "dev"):
+        (tmp_path / f"{name}.txt").write_text("a film\n")
+    with pytest.raises(DataError, match=r"\.txt file holds no labels: it is for --task masked-lm"):
+        evaluation_of(tmp_path)
+
+
 def saved_dataset(folder: Path) -> None:
     datasets = pytest.importorskip("datasets")
     features = datasets.Features(
