@@ -21,6 +21,9 @@ BUNDLES ?= $(QUICKSTART_BUNDLE)
 JOBS ?= 2  # tests at a time
 ANDROID_TESTS := tests/runtime/android tests/android_demo
 
+# Where this is set, each process of a test compiles torch anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: apk aar android-test quickstart test matrix lint format install hooks base-check clean
 
 quickstart: $(STAMP)

@@ -1,4 +1,4 @@
-"""The fuzzing harnesses find nothing: a few seconds each, EDGEBERT_FUZZ_SECONDS=20 in CI, more before a release."""
+"""The fuzzing harnesses find nothing: a few seconds each, EDGEBERT_FUZZ_SECONDS=10 in CI, more before a release."""
 
 from __future__ import annotations
 
