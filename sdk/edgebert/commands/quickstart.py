@@ -40,7 +40,8 @@ def quickstart(out: str | Path = "edgebert-quickstart") -> Path:
     began = time.monotonic()
     data = copy_data(out / "data")
     note("1/4 teacher: fine-tuning MiniLM")
-    teacher = finetune("minilm", out / "teacher", data=data, max_length=MAX_LENGTH, **TEACHER)
+    # The rows hold tags, too.
+    teacher = finetune("minilm", out / "teacher", data=data, task="classification", max_length=MAX_LENGTH, **TEACHER)
     runs = {}
     for name, settings in STUDENTS.items():
         note(f"2/4 student: distilling {name}")

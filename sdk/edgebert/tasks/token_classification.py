@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edgebert.console import note
-from edgebert.data.columns import TAGS, TOKENS, Columns, match
+from edgebert.data.columns import LABELS, TAGS, TEXTS, TOKENS, Columns, match
 from edgebert.data.readers import Reader, Row
 from edgebert.data.words import words_reader, words_record
 from edgebert.evaluation.calibration import ece, fit_temperature
@@ -38,8 +38,9 @@ class TokenClassification(TextTask):
         return ("span_f1", "span_precision", "span_recall", "accuracy")
 
     def recognises(self, records: Sequence[Mapping[str, object]], columns: Columns) -> str:
-        """See `Task.recognises`."""
-        return "the rows hold tokens and tags" if any(holds_tags(record, columns) for record in records) else ""
+        """See `Task.recognises`. Where a text and its label stand beside the tags, they are what is learned."""
+        found = any(holds_tags(record, columns) and not _is_labelled(record, columns) for record in records)
+        return "the rows hold tokens and tags" if found else ""
 
     def reader(self, where: str, found: Sequence[str], columns: Columns, labelled: bool) -> Reader:
         """See `Task.reader`."""
@@ -261,6 +262,12 @@ def holds_tags(record: Mapping[str, object], columns: Columns) -> bool:
     wanted = ((columns.text, TOKENS), (columns.label, TAGS))
     names = [match(known, list(record)) if named is None else named for named, known in wanted]
     return all(name is not None and isinstance(record.get(name), list) for name in names)
+
+
+def _is_labelled(record: Mapping[str, object], columns: Columns) -> bool:
+    """Whether a record has a text and a label for all of it in columns that nobody had to name."""
+    single = [name for name, value in record.items() if not isinstance(value, list)]
+    return columns == Columns() and all(match(known, single) is not None for known in (TEXTS, LABELS))
 
 
 TOKEN_CLASSIFICATION = TokenClassification()

@@ -7,7 +7,7 @@ import pytest
 
 from edgebert.data.columns import Columns
 from edgebert.data.readers import Row, Words
-from edgebert.tasks import TASKS
+from edgebert.tasks import TASKS, guess_task
 from edgebert.tasks.base import Reading
 from edgebert.tasks.intent_slots import INTENT_SLOTS
 from edgebert.tasks.tags import words
@@ -232,6 +232,10 @@ def test_tasks_are_recognised_by_their_columns() -> None:
         assert TOKEN_CLASSIFICATION.recognises([other], Columns()) == ""
     assert TOKEN_CLASSIFICATION.recognises([{"t": ["x"], "g": ["O"]}], Columns(text="t", label="g"))
     assert TOKEN_CLASSIFICATION.recognises([], Columns()) == ""
+    both = {**tagged, "text": "to Rome", "label": "travel"}
+    assert guess_task([both], Columns())[0].name == "classification"
+    assert guess_task([both], Columns(text="tokens", label="ner_tags"))[0] is TOKEN_CLASSIFICATION
+    assert guess_task([{**tagged, "text": "to Rome"}], Columns())[0] is TOKEN_CLASSIFICATION
     order = list(TASKS)
     assert order.index("intent-slots") < order.index("token-classification") < order.index("classification")
 
