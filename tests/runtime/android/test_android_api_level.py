@@ -29,7 +29,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def compile_with(project: Path, source: str) -> subprocess.CompletedProcess[str]:
     added = project / "library/src/main/kotlin/com/edgebert/runtime/Added.kt"
     added.write_text(f"package com.edgebert.runtime\n\n{source}\n", "utf-8")
-    command = ["mvn", "-q", "-B", "-f", str(project), "clean", "process-classes"]
+    command = ["mvn", "-q", "-B", "-Dkotlin.compiler.daemon=false", "-f", str(project), "clean", "process-classes"]
     return subprocess.run(command, capture_output=True, text=True, timeout=900)
 
 
