@@ -40,8 +40,7 @@ def quickstart(out: str | Path = "edgebert-quickstart") -> Path:
     began = time.monotonic()
     data = copy_data(out / "data")
     note("1/4 teacher: fine-tuning MiniLM")
-    # The rows hold tags, too.
-    teacher = finetune("minilm", out / "teacher", data=data, task="classification", max_length=MAX_LENGTH, **TEACHER)
+    teacher = finetune("minilm", out / "teacher", data=data, max_length=MAX_LENGTH, **TEACHER)
     runs = {}
     for name, settings in STUDENTS.items():
         note(f"2/4 student: distilling {name}")
