@@ -18,14 +18,14 @@ from edgebert.cli.options import PATH, column_options, given, option
 @option("--train", PATH, "FILE", "Training file, of which a tenth is held out, in place of --data.")
 @option("--dev", PATH, "FILE", "Development file.")
 @column_options
-@option("--max-drop", float, "F", "Accuracy that may be lost against BIG on dev. Default: 0.002.")
-@option("--accuracy", float, "F", "Accuracy on dev that is wanted, instead.")
+@option("--max-drop", float, "F", "Accuracy that may be lost against BIG. Default: 0.002.")
+@option("--accuracy", float, "F", "Accuracy that is wanted, instead.")
 @option("--latency", float, "MS", "Mean time of a text that is wanted, as measured here, instead.")
 @click.option("--out", required=True, type=PATH, metavar="FILE", help="The bundle.")
 def command(**options: Any) -> None:
     """Make a bundle that answers with SMALL and asks BIG where SMALL is not sure.
 
-    The threshold is chosen on dev: the fastest that is accurate enough. What each threshold gives is printed.
+    The threshold is chosen on dev: the fastest of which enough accuracy can be expected. What each gives is printed.
 
     \b
     Example:

@@ -23,7 +23,6 @@ TASK = "classification"
 TIMED = 200  # dev texts that both models are timed on
 CLEAR = 0.02  # a test vector's probability is at least this far from the threshold
 SHOWN = 8  # rows of the printed curve
-NEAR = 0.02  # shares of texts this near are looked at together: one lucky threshold of many must not be chosen
 
 
 @dataclass(frozen=True)
@@ -32,12 +31,15 @@ class Point:
 
     Attributes:
         share: of texts that the large model is asked about.
+        accuracy: as counted.
+        expected: the accuracy that can be expected of other texts (see `curve`).
         ms: mean time of a text, the small model's and its share of the large one's.
     """
 
     threshold: float
     share: float
     accuracy: float
+    expected: float
     ms: float
 
 
@@ -63,8 +65,8 @@ def cascade(
 
     Args:
         data, train, dev: see `edgebert.data.load_splits`.
-        max_drop: how much of the large model's accuracy on dev may be lost, 0..1. Default: 0.002.
-        accuracy: the accuracy on dev that is wanted instead, 0..1.
+        max_drop: how much of the large model's accuracy may be lost, 0..1, as expected from dev. Default: 0.002.
+        accuracy: the accuracy that is wanted instead, 0..1, as expected from dev.
         latency: the mean time of a text that is wanted instead, in ms as measured here.
     Returns:
         `out`.
@@ -95,16 +97,27 @@ def cascade(
 
 
 def curve(first: EdgeModel, second: EdgeModel, rows: Sequence[Row]) -> list[Point]:
-    """What each threshold gives on these rows, from never asking the second model to always asking it."""
+    """What each threshold gives on these rows, from never asking the second model to always asking it.
+
+    Of a thousand thresholds the luckiest is often a percent better on dev than on any other data: only the few texts on
+    which the two differ tell one threshold from another, and one that is right by chance counts in full. So what is
+    expected is the second model's accuracy, and for each text that it is not asked about, how much more probable the
+    first one's label is than its own by what both say of that text (see `pool`).
+    """
+    from edgebert.evaluation.pool import pool
+
     texts: list[Text] = [row.text for row in rows]
     answers, others = _answers(first, texts, "small model"), _answers(second, texts, "large model")
-    ours = np.array([answer.label == row.gold for answer, row in zip(answers, rows, strict=True)])
-    theirs = np.array([answer.label == row.gold for answer, row in zip(others, rows, strict=True)])
+    labels = second.labels
+    gold = np.array([labels.index(str(row.gold)) for row in rows])
+    (ours, small), (theirs, large) = (_tables(found, labels) for found in (answers, others))
+    both = pool(small, large, gold)
+    place = np.arange(len(rows))
     sure = np.array([answer.probability for answer in answers])
-    fast, slow = _times((first, second), texts[:: max(1, len(texts) // TIMED)])
     order = np.argsort(sure, kind="stable")
-    # With the k least sure texts asked again: k right answers of the second model, the others of the first one.
-    right = np.concatenate([[0], np.cumsum(theirs[order])]) + ours.sum() - np.concatenate([[0], np.cumsum(ours[order])])
+    right = _asked_again((ours == gold)[order], (theirs == gold)[order])
+    expected = float((theirs == gold).mean()) + _asked_again((both[place, ours] - both[place, theirs])[order])
+    fast, slow = _times((first, second), texts[:: max(1, len(texts) // TIMED)])
     points = []
     for asked in range(len(rows) + 1):
         if 0 < asked < len(rows) and sure[order[asked]] == sure[order[asked - 1]]:
@@ -112,42 +125,43 @@ def curve(first: EdgeModel, second: EdgeModel, rows: Sequence[Row]) -> list[Poin
         low = sure[order[asked - 1]] if asked else 0.0
         high = sure[order[asked]] if asked < len(rows) else 1.0
         share = asked / len(rows)
-        points.append(Point(float((low + high) / 2), share, float(right[asked] / len(rows)), fast + share * slow))
+        points.append(
+            Point(float((low + high) / 2), share, float(right[asked]), float(expected[asked]), fast + share * slow)
+        )
     return points
 
 
-def choose(points: Sequence[Point], max_drop: float | None, accuracy: float | None, latency: float | None) -> Point:
-    """The fastest point that is accurate enough, or the most accurate one that is fast enough.
+def _tables(answers: Sequence[Any], labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The ids of the labels that were given [n], and the probabilities of all [n, labels]."""
+    given = np.array([labels.index(answer.label) for answer in answers])
+    return given, np.array([[answer.probabilities[label] for label in labels] for answer in answers])
 
-    Of a thousand thresholds the luckiest is often a percent better on dev than on any other data. So accurate is what
-    is so around a point (see `smooth`) and around all slower ones, unless even the slowest, the large model, is not.
+
+def _asked_again(kept: np.ndarray, asked: np.ndarray | None = None) -> np.ndarray:
+    """Means [n + 1] over all rows, the k least sure of which count as in `asked` (as nothing without it), the others as
+    in `kept`."""
+    lost = np.concatenate([[0.0], np.cumsum(kept)])
+    won = 0.0 if asked is None else np.concatenate([[0.0], np.cumsum(asked)])
+    return (lost[-1] - lost + won) / len(kept)
+
+
+def choose(points: Sequence[Point], max_drop: float | None, accuracy: float | None, latency: float | None) -> Point:
+    """The fastest point that is expected to be accurate enough, or the most accurate one that is fast enough.
 
     Raises:
         UsageError: there is none.
     """
-    around = dict(zip(points, smooth(points), strict=True))
     if latency is not None:
         fast = [point for point in points if point.ms <= latency]
         if not fast:
             raise UsageError(f"--latency {latency}: the small model alone takes {points[0].ms:.4g} ms here.")
-        return max(fast, key=lambda point: (around[point], -point.ms))
-    wanted = points[-1].accuracy - (max_drop or 0.0) if accuracy is None else accuracy
-    good = [point for point in points if around[point] >= wanted - 1e-12]
+        return max(fast, key=lambda point: (point.expected, -point.ms))
+    wanted = points[-1].expected - (max_drop or 0.0) if accuracy is None else accuracy
+    good = [point for point in points if point.expected >= wanted - 1e-12]
     if not good:
-        raise UsageError(f"--accuracy {accuracy}: the best that these two reach on dev is {max(around.values()):.4f}.")
-    bad = [place for place, point in enumerate(points) if around[point] < wanted - 1e-12]
-    steady = points[bad[-1] + 1 :] if bad else points
-    return min(steady or good, key=lambda point: (point.ms, -around[point]))
-
-
-def smooth(points: Sequence[Point]) -> list[float]:
-    """The mean accuracy of the points whose share is at most `NEAR` away, as many below as above: at both ends, where
-    one of the two models answers alone, it is the point's own."""
-    shares = np.array([point.share for point in points])
-    sums = np.concatenate([[0.0], np.cumsum([point.accuracy for point in points])])
-    reach = np.minimum(NEAR, np.minimum(shares, 1 - shares)) + 1e-9
-    start, end = np.searchsorted(shares, shares - reach), np.searchsorted(shares, shares + reach, side="right")
-    return [float(mean) for mean in (sums[end] - sums[start]) / (end - start)]
+        best = max(point.expected for point in points)
+        raise UsageError(f"--accuracy {accuracy}: the best that can be expected of these two is {best:.4f}.")
+    return min(good, key=lambda point: (point.ms, -point.expected))
 
 
 def _check(small: Path, first: EdgeModel, big: Path, second: EdgeModel) -> None:
@@ -220,12 +234,13 @@ def _print(points: Sequence[Point], best: Point) -> None:
             f"{point.threshold:.4f}",
             f"{point.share:.1%}",
             f"{point.accuracy:.4f}",
+            f"{point.expected:.4f}",
             f"{point.ms:.3f}",
             f"{points[-1].ms / point.ms:.1f}x",
         )
         for point in shown
     ]
-    note(table(rows, ("", "threshold", "asked again", "accuracy", "mean ms", "faster")))
+    note(table(rows, ("", "threshold", "asked again", "accuracy", "expected", "mean ms", "faster")))
 
 
 def _write(first: EdgeModel, second: EdgeModel, best: Point, out: Path) -> Path:
@@ -238,7 +253,7 @@ def _write(first: EdgeModel, second: EdgeModel, best: Point, out: Path) -> Path:
 
     entries: dict[str, bytes | Path] = {name: second.bundle.read(name) for name in second.manifest.files}
     entries |= {f"{PART}/{name}": first.bundle.read(name) for name in first.bundle.names}
-    facts = {"threshold": best.threshold, "share": best.share, "accuracy": best.accuracy, "ms": best.ms}
+    facts = dataclasses.asdict(best)
     manifest = dataclasses.replace(
         second.manifest,
         cascade={"threshold": best.threshold},
