@@ -50,7 +50,6 @@ class Plan:
         metric: where it is not the task's own.
         unlabelled: files of texts or pairs for the student, at most `UNLABELLED` texts of each.
         every: take each row of train whose number is a multiple of this.
-        start: the set that the teacher learns first, with the same options.
     """
 
     teacher: Mapping[str, Any]
@@ -60,7 +59,6 @@ class Plan:
     metric: str | None = None
     unlabelled: tuple[str, ...] = ()
     every: int = 1
-    start: str | None = None
 
 
 @dataclass(frozen=True)
@@ -98,9 +96,7 @@ PLANS: dict[str, Plan] = {
     "uner_en": Plan({"epochs": 2, "learning_rate": 2e-4, "max_length": 128}, "bert-3", {"epochs": 3}),
     "wnut17": Plan({"epochs": 4, "learning_rate": 2e-4, "max_length": 128}, "bert-3", {"epochs": 4}, unlabelled=TWEETS),
     "stsb": Plan({"epochs": 5, "learning_rate": 1e-4, "max_length": 96}, "bert-3", {"epochs": 5}),
-    "rte": Plan(
-        {"epochs": 5, "learning_rate": 5e-5, "max_length": 192}, "bert-3", {"epochs": 5}, {"layers": 5}, start="sick"
-    ),
+    "rte": Plan({"epochs": 5, "learning_rate": 5e-5, "max_length": 192}, "bert-3", {"epochs": 5}),
     "mrpc": Plan({"epochs": 4, "learning_rate": 1e-4, "max_length": 128}, "bert-3", {"epochs": 5}),
     "cola": Plan(
         {"epochs": 4, "learning_rate": 1e-4, "max_length": 64},
@@ -141,11 +137,7 @@ def run(name: str, plan: Plan, out: Path, limit: int | None) -> Result:
     """Train, export and measure one dataset."""
     files = splits(SHARED / "data" / name, out / name, plan.every, limit)
     options = {"batch_size": 32, "metric": plan.metric, **plan.teacher}
-    start: str | Path = "minilm"
-    if plan.start:
-        first = SHARED / "data" / plan.start / "train.jsonl.gz"
-        start = edgebert.finetune("minilm", out / name / "start", train=first, **options)
-    teacher = edgebert.finetune(start, out / name / "teacher", **files, **options)
+    teacher = edgebert.finetune("minilm", out / name / "teacher", **files, **options)
     described = read_description(teacher)
     task, metric = get_task(described.task), described.metric
     folder = edgebert.distill(
