@@ -58,8 +58,8 @@ def run(data: str, out: Path) -> list[dict[str, Any]]:
         large["mobilebert-mini"] = bundle(mini, folder / "large-mini.edgebert", "onnx", "int8")
     rows = []
     for name, big in large.items():
-        files = {"data": SHARED / "data" / data, "out": folder / f"cascade-{name}.edgebert"}
-        both = edgebert.cascade(small, big, max_drop=0.0, **files)
+        both = folder / f"cascade-{name}.edgebert"
+        edgebert.cascade(small, big, data=SHARED / "data" / data, max_drop=0.0, out=both)
         rows.append({"data": data, "large": name, **measure({"small": small, "big": big, "both": both}, data)})
     return rows
 

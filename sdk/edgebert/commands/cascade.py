@@ -115,8 +115,9 @@ def curve(first: EdgeModel, second: EdgeModel, rows: Sequence[Row]) -> list[Poin
     place = np.arange(len(rows))
     sure = np.array([answer.probability for answer in answers])
     order = np.argsort(sure, kind="stable")
-    right = _asked_again((ours == gold)[order], (theirs == gold)[order])
-    expected = float((theirs == gold).mean()) + _asked_again((both[place, ours] - both[place, theirs])[order])
+    gained = (ours == gold).astype(float) - (theirs == gold)
+    likely = both[place, ours] - both[place, theirs]
+    right, expected = ((theirs == gold).mean() + _of_unasked(gain[order]) for gain in (gained, likely))
     fast, slow = _times((first, second), texts[:: max(1, len(texts) // TIMED)])
     points = []
     for asked in range(len(rows) + 1):
@@ -137,12 +138,9 @@ def _tables(answers: Sequence[Any], labels: Sequence[str]) -> tuple[np.ndarray, 
     return given, np.array([[answer.probabilities[label] for label in labels] for answer in answers])
 
 
-def _asked_again(kept: np.ndarray, asked: np.ndarray | None = None) -> np.ndarray:
-    """Means [n + 1] over all rows, the k least sure of which count as in `asked` (as nothing without it), the others as
-    in `kept`."""
-    lost = np.concatenate([[0.0], np.cumsum(kept)])
-    won = 0.0 if asked is None else np.concatenate([[0.0], np.cumsum(asked)])
-    return (lost[-1] - lost + won) / len(kept)
+def _of_unasked(gains: np.ndarray) -> np.ndarray:
+    """What those that are not asked again add to the mean of all, when the first k are asked [n + 1]."""
+    return np.append(np.cumsum(gains[::-1])[::-1], 0.0) / len(gains)
 
 
 def choose(points: Sequence[Point], max_drop: float | None, accuracy: float | None, latency: float | None) -> Point:
