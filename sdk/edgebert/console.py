@@ -9,6 +9,7 @@ import shutil
 import sys
 import time
 import unicodedata
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from types import TracebackType
 from typing import Self, TextIO, TypeVar
@@ -17,6 +18,7 @@ T = TypeVar("T")
 
 REDRAW_SECONDS = 0.1  # on a terminal the bar is redrawn at most this often
 LOG_SECONDS = 10.0  # elsewhere (a file, a CI log) one line is written this often
+SPEED_SECONDS = 60.0  # the time left is told from the speed of the last minute
 _CLEAR = "\r\x1b[K"
 
 
@@ -81,11 +83,11 @@ class Progress:
         self.total = total
         self.description = description
         self.done = start
-        self._first = start
         self._stream = sys.stderr
         self._terminal = _is_terminal(self._stream)
         self._numbers: dict[str, object] = {}
         self._began = time.monotonic()
+        self._marks = deque([(self._began, start)])  # when so many steps were done
         self._written = self._began if not self._terminal else 0.0
 
     def update(self, n: int = 1, **numbers: object) -> None:
@@ -93,6 +95,10 @@ class Progress:
         self.done += n
         self._numbers.update(numbers)
         now = time.monotonic()
+        if now - self._marks[-1][0] >= 1:
+            self._marks.append((now, self.done))
+            while len(self._marks) > 2 and now - self._marks[1][0] >= SPEED_SECONDS:
+                self._marks.popleft()
         if now - self._written >= (REDRAW_SECONDS if self._terminal else LOG_SECONDS):
             self._written = now
             self._write(self._line(now), last=False)
@@ -119,11 +125,12 @@ class Progress:
             parts.append(f"{share:4.0%} {self.done}/{self.total}")
         else:
             parts.append(str(self.done))
-        steps = self.done - self._first
+        since, before = self._marks[0]
+        steps = self.done - before
         if finished:
             parts.append(f"in {duration(elapsed)}")
         elif self.total and steps > 0:
-            left = max(0, self.total - self.done) * elapsed / steps
+            left = max(0, self.total - self.done) * (now - since) / steps
             parts.append(f"{duration(elapsed)} passed, {duration(left)} left")
         else:
             parts.append(f"{duration(elapsed)} passed")

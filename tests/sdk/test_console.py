@@ -80,6 +80,17 @@ def test_progress_that_goes_on_from_a_checkpoint(clock: list[float], monkeypatch
     assert "90/100  20s passed, 20s left" in stream.getvalue().splitlines()[0]
 
 
+def test_the_time_left_follows_the_last_minute(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with Progress(1000, "training") as bar:
+        for seconds in [10] * 100 + [1] * 70:  # at first something else used the machine
+            clock[0] += seconds
+            bar.update()
+    assert "100/1000  16m40s passed, 2h30m left" in stream.getvalue()
+    assert stream.getvalue().splitlines()[-2] == "training   17% 170/1000  17m50s passed, 13m50s left"
+
+
 def test_progress_on_a_terminal(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     stream = Terminal()
     monkeypatch.setattr(sys, "stderr", stream)

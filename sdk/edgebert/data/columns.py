@@ -73,6 +73,9 @@ def find_fields(where: str, found: Sequence[str], columns: Columns, labelled: bo
             find_column(where, found, name, (), option, option)
     label = None
     if labelled:
+        known = TEXTS + LABELS + tuple(first for first, _ in PAIRS)
+        if columns == Columns() and len(found) > 1 and match(known, found) is None:
+            raise _missing(where, "text column and no label column", TEXTS + LABELS, found, found, "text", "label")
         taken = (columns.text, columns.text_pair)
         label = find_column(where, found, columns.label, LABELS, "label", "label", taken)
     free = [name for name in found if name not in (columns.text_pair, label)]
@@ -128,7 +131,7 @@ def match(wanted: Sequence[str], found: Sequence[str]) -> str | None:
 
 
 def _missing(
-    where: str, what: str, wanted: Sequence[str], found: Sequence[str], free: Sequence[str], option: str
+    where: str, what: str, wanted: Sequence[str], found: Sequence[str], free: Sequence[str], *options: str
 ) -> DataError:
     """`free`: the columns of `found` that it could be."""
     close = [match for name in wanted for match in difflib.get_close_matches(name, free, n=1, cutoff=0.7)]
@@ -137,7 +140,7 @@ def _missing(
     if len(found) == 1 and separators:
         hint = f" They seem to be separated by {separators[0]}: a .csv wants commas, a .tsv tabs."
     listed = ", ".join(repr(name) for name in found[:20]) + (", ..." if len(found) > 20 else "")
-    pairs = " (for pairs also --text-pair-column)" if option == "text" and len(free) > 1 else ""
-    return DataError(
-        f"{where}: there is no {what}. Columns found: {listed or 'none'}.{hint} Name it with --{option}-column{pairs}."
-    )
+    how = f"{'it' if len(options) == 1 else 'them'} with " + " and ".join(f"--{option}-column" for option in options)
+    if options[0] == "text" and len(free) > len(options):
+        how += " (for pairs also --text-pair-column)"
+    return DataError(f"{where}: there is no {what}. Columns found: {listed or 'none'}.{hint} Name {how}.")

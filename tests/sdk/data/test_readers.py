@@ -172,6 +172,11 @@ CSV_ERRORS = [
         "a,b,label\nx,y,z\n",
         "Columns found: 'a', 'b', 'label'. Name it with --text-column (for pairs also --text-pair-column).",
     ),
+    (
+        "note,sort\na,x\n",
+        "there is no text column and no label column. Columns found: 'note', 'sort'. Name them with --text-column and "
+        "--label-column.",
+    ),
     ("text,note\na,x\n", "there is no label column. Columns found: 'text', 'note'. Name it with --label-column."),
     (b"text,label\nok,x\n\xe9t\xe9,y\n", ":3: invalid UTF-8: byte 0xe9 at byte offset 16"),
     ("", ": the file is empty"),

@@ -115,7 +115,7 @@ def test_each_bad_line_has_its_sentence(tmp_path: Path, name: str, content: str 
 
 
 def test_a_labelled_text_is_not_in_a_conll_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"there is no label column\. Columns found: 'tokens', 'tags'"):
+    with pytest.raises(DataError, match=r"no text column and no label column\. Columns found: 'tokens', 'tags'"):
         write_and_read(tmp_path / "t.conll", WHOLE, LABELS)
 
 
