@@ -152,10 +152,10 @@ def distil(task: str, student: str, teacher: Path, out: Path) -> Path:
     )
 
 
-def bundle(run: Path, path: Path, format: str, precision: str) -> Path:
+def bundle(run: Path, path: Path, format: str, precision: str, max_drop: float = 0.02) -> Path:
     """The bundle at `path`, exported if it is not there yet."""
     if not path.is_file():
-        edgebert.export(run, target="android", format=format, precision=precision, max_drop=0.02, out=path)
+        edgebert.export(run, target="android", format=format, precision=precision, max_drop=max_drop, out=path)
     return path
 
 
