@@ -223,9 +223,9 @@ def markdown(rows: Sequence[Result], facts: Mapping[str, Any]) -> str:
     mean = sum(row.retention for row in rows) / len(rows)
     worst = max(row.fp32 - row.int8 for row in rows)
     tools = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
-    limit = f" Trained on the first {facts['limit']} rows." if facts["limit"] else ""
-    limit += f" Trained for {facts['epochs']} epochs only." if facts["epochs"] else ""
-    summary = f"Mean retention {mean:.3f}; int8 loses {worst:.4f} at most.{limit}"
+    less = f" Trained on the first {facts['limit']} rows." if facts["limit"] else ""
+    less += f" Trained for {facts['epochs']} epochs only." if facts["epochs"] else ""
+    summary = f"Mean retention {mean:.3f}; int8 loses {worst:.4f} at most.{less}"
     return "\n".join([*lines, "", f"{summary} {facts['date']}, {facts['machine']}; {tools}.", ""])
 
 

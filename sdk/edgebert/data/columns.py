@@ -29,6 +29,7 @@ PAIRS = (
     ("question", "context"),
 )
 TEXTS = ("text", "sentence", "utterance", "query", "question", "review", "content")
+TEXTS_OR_FIRST = TEXTS + tuple(first for first, _ in PAIRS)
 LABELS = ("label", "labels", "intent", "class", "category", "target")
 TOKENS = ("tokens", "words")
 TAGS = ("tags", "ner_tags", "pos_tags", "upos")
@@ -73,8 +74,7 @@ def find_fields(where: str, found: Sequence[str], columns: Columns, labelled: bo
             find_column(where, found, name, (), option, option)
     label = None
     if labelled:
-        known = TEXTS + LABELS + tuple(first for first, _ in PAIRS)
-        if columns == Columns() and len(found) > 1 and match(known, found) is None:
+        if columns == Columns() and len(found) > 1 and match(TEXTS_OR_FIRST + LABELS, found) is None:
             raise _missing(where, "text column and no label column", TEXTS + LABELS, found, found, "text", "label")
         taken = (columns.text, columns.text_pair)
         label = find_column(where, found, columns.label, LABELS, "label", "label", taken)
@@ -86,7 +86,7 @@ def find_fields(where: str, found: Sequence[str], columns: Columns, labelled: bo
             a, b = match((first,), free), match((second,), free)
             if a and b:
                 return Fields(a, b, label)
-    text = match(TEXTS + tuple(first for first, _ in PAIRS), free) if columns.text_pair else match(TEXTS, free)
+    text = match(TEXTS_OR_FIRST if columns.text_pair else TEXTS, free)
     if text is None:
         raise _missing(where, "text column", TEXTS, found, free, "text")
     return Fields(text, columns.text_pair, label)
